@@ -1,0 +1,268 @@
+//! The emission pot: what validators and voted grants are paid from, without a planck being minted.
+//!
+//! `pallet-staking` mints what it pays. This pallet takes its two hooks so that the supply stays fixed:
+//!
+//! 1. At the end of an era [`sp_staking::EraPayout`] asks how much the era earns. The pallet moves that much from the *pot*
+//!    to the *payable* account and answers with it; the schedule is in [`schedule`].
+//! 2. When somebody claims, `pallet-staking` mints the payment and hands over the debt. [`SettleFromPayable`] pays it out of
+//!    the payable account, so that issuance is what it was. A debt that were dropped would be inflation for good, so the pot
+//!    and then the treasury stand behind the payable account, and what not even they can pay is recorded.
+//! 3. When an era leaves the history, nobody can claim it any more. [`staking::ReturnExpired`] moves what nobody claimed back
+//!    to the pot. What rounding left behind, a billionth of an era at most, stays with the payable account as its reserve.
+//!
+//! The pot pays nothing else but [`Pallet::grant`], by referendum.
+
+#![cfg_attr(not(feature = "std"), no_std)]
+#![deny(missing_docs)]
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)
+)]
+
+extern crate alloc;
+
+pub use pallet::*;
+pub use weights::WeightInfo;
+
+#[cfg(feature = "runtime-benchmarks")]
+mod benchmarking;
+mod impls;
+#[cfg(test)]
+mod mock;
+pub mod schedule;
+pub mod staking;
+#[cfg(test)]
+mod tests;
+pub mod weights;
+
+use frame_support::{
+    traits::{
+        fungible::{Balanced, Inspect, Mutate},
+        Get,
+    },
+    PalletId,
+};
+
+pub use impls::SettleFromPayable;
+
+/// Derives the pot and the payable account.
+pub const PALLET_ID: PalletId = PalletId(*b"op/emiss");
+
+/// Planck that every era adds beside its budget. Claims multiply by billionths and round to the nearest planck, so the
+/// payments of an era can exceed its budget by less than one planck each; this covers a billion of them.
+pub const ROUNDING_RESERVE: u32 = 1_000_000_000;
+
+/// A balance of the configured currency.
+pub type BalanceOf<T> =
+    <<T as Config>::Currency as Inspect<<T as frame_system::Config>::AccountId>>::Balance;
+
+/// What the pallet must know of the staking system's eras.
+pub trait Eras<Balance> {
+    /// The era that planning the next one would drop from the history.
+    fn oldest() -> Option<sp_staking::EraIndex>;
+    /// Whether `era` is still in the history.
+    fn is_kept(era: sp_staking::EraIndex) -> bool;
+    /// Planck of `era` that nobody has claimed, never more than is left of it, and how many validators had to be looked at.
+    fn unclaimed(era: sp_staking::EraIndex) -> (Balance, u32);
+    /// Fills the history with an oldest era of `validators` validators who have not claimed.
+    #[cfg(feature = "runtime-benchmarks")]
+    fn prepare(validators: u32);
+}
+
+#[frame_support::pallet]
+pub mod pallet {
+    use super::*;
+    use frame_support::{pallet_prelude::*, traits::tokens::Preservation};
+    use frame_system::pallet_prelude::*;
+    use sp_runtime::{SaturatedConversion, Saturating};
+
+    const STORAGE_VERSION: StorageVersion = StorageVersion::new(1);
+
+    #[pallet::pallet]
+    #[pallet::storage_version(STORAGE_VERSION)]
+    pub struct Pallet<T>(_);
+
+    #[pallet::config]
+    pub trait Config: frame_system::Config<RuntimeEvent: From<Event<Self>>> {
+        /// The native currency.
+        type Currency: Mutate<Self::AccountId> + Balanced<Self::AccountId>;
+        /// Who may grant from the pot.
+        type GrantOrigin: EnsureOrigin<Self::RuntimeOrigin>;
+        /// Stands behind the pot when a debt cannot be paid: the treasury.
+        type Fallback: Get<Self::AccountId>;
+        /// Milliseconds that an era is planned to last. An era that lasted longer than twice this, because the chain stood
+        /// still, is paid for twice this.
+        type NominalEra: Get<u64>;
+        /// The staking system's eras.
+        type Eras: Eras<BalanceOf<Self>>;
+        /// Weights of this pallet.
+        type WeightInfo: WeightInfo;
+    }
+
+    /// Planck in the pot at genesis: what the schedule divides.
+    #[pallet::storage]
+    pub type InitialPot<T: Config> = StorageValue<_, BalanceOf<T>, ValueQuery>;
+
+    /// Milliseconds of eras paid for so far.
+    #[pallet::storage]
+    pub type EmissionTime<T: Config> = StorageValue<_, u64, ValueQuery>;
+
+    /// Planck that left the pot for the payable account, less what came back.
+    #[pallet::storage]
+    pub type Released<T: Config> = StorageValue<_, BalanceOf<T>, ValueQuery>;
+
+    /// Planck granted from the pot, or taken from it because the payable account was short.
+    #[pallet::storage]
+    pub type Granted<T: Config> = StorageValue<_, BalanceOf<T>, ValueQuery>;
+
+    /// Planck of debts that nobody could pay: minted and not taken back. Zero, or a bug.
+    #[pallet::storage]
+    pub type Deficit<T: Config> = StorageValue<_, BalanceOf<T>, ValueQuery>;
+
+    #[pallet::event]
+    #[pallet::generate_deposit(pub(super) fn deposit_event)]
+    pub enum Event<T: Config> {
+        /// An era of `millis` earned `amount`, which moved to the payable account with `reserve` for rounding.
+        EraFunded {
+            /// Length of the era that was paid for.
+            millis: u64,
+            /// Planck that stakers can claim.
+            amount: BalanceOf<T>,
+            /// Planck beside it.
+            reserve: BalanceOf<T>,
+        },
+        /// `era` left the history; `amount` that nobody claimed went back to the pot.
+        EraExpired {
+            /// The era.
+            era: sp_staking::EraIndex,
+            /// Planck.
+            amount: BalanceOf<T>,
+        },
+        /// The pot paid a voted grant.
+        Granted {
+            /// Who got it.
+            to: T::AccountId,
+            /// Planck.
+            amount: BalanceOf<T>,
+        },
+        /// The payable account could not pay a debt: the rest came from elsewhere.
+        PayableShort {
+            /// Planck that it lacked.
+            missing: BalanceOf<T>,
+            /// Planck of it that nobody could pay.
+            unpaid: BalanceOf<T>,
+        },
+    }
+
+    #[pallet::error]
+    pub enum Error<T> {
+        /// The pot holds less than this grant; ask for what `pot` returns, or less.
+        PotTooSmall,
+    }
+
+    /// Genesis: how much the pot holds, which the balances must give it.
+    #[pallet::genesis_config]
+    #[derive(frame_support::DefaultNoBound)]
+    pub struct GenesisConfig<T: Config> {
+        /// Planck in the pot.
+        pub pot: BalanceOf<T>,
+    }
+
+    #[pallet::genesis_build]
+    impl<T: Config> BuildGenesisConfig for GenesisConfig<T> {
+        fn build(&self) {
+            let held = T::Currency::total_balance(&Pallet::<T>::pot_account());
+            assert!(
+                held == self.pot,
+                "genesis rewards: the pot account holds {held:?} planck and `pot` says {:?}; make the balances agree",
+                self.pot
+            );
+            InitialPot::<T>::put(self.pot);
+        }
+    }
+
+    #[pallet::hooks]
+    impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
+        fn integrity_test() {
+            assert!(T::NominalEra::get() > 0, "an era must last");
+        }
+
+        #[cfg(feature = "try-runtime")]
+        fn try_state(_: BlockNumberFor<T>) -> Result<(), sp_runtime::TryRuntimeError> {
+            Self::do_try_state()
+        }
+    }
+
+    #[pallet::call]
+    impl<T: Config> Pallet<T> {
+        /// Pays `amount` planck from the pot to `to`.
+        ///
+        /// Origin: [`Config::GrantOrigin`]. Event: [`Event::Granted`]. Fails with [`Error::PotTooSmall`] when the pot would
+        /// have to die for it.
+        #[pallet::call_index(0)]
+        #[pallet::weight(T::WeightInfo::grant())]
+        pub fn grant(
+            origin: OriginFor<T>,
+            to: T::AccountId,
+            #[pallet::compact] amount: BalanceOf<T>,
+        ) -> DispatchResult {
+            T::GrantOrigin::ensure_origin(origin)?;
+            ensure!(amount <= Self::pot(), Error::<T>::PotTooSmall);
+            T::Currency::transfer(&Self::pot_account(), &to, amount, Preservation::Preserve)?;
+            Granted::<T>::mutate(|sum| sum.saturating_accrue(amount));
+            Self::deposit_event(Event::Granted { to, amount });
+            Ok(())
+        }
+    }
+
+    #[pallet::view_functions]
+    impl<T: Config> Pallet<T> {
+        /// Planck in the pot that can still be paid out.
+        pub fn pot() -> BalanceOf<T> {
+            T::Currency::reducible_balance(
+                &Self::pot_account(),
+                Preservation::Preserve,
+                frame_support::traits::tokens::Fortitude::Polite,
+            )
+        }
+
+        /// Planck set aside for claims.
+        pub fn payable() -> BalanceOf<T> {
+            T::Currency::balance(&Self::payable_account())
+        }
+
+        /// Planck the schedule has emitted after `millis` of eras.
+        pub fn scheduled(millis: u64) -> BalanceOf<T> {
+            let initial: u128 = InitialPot::<T>::get().saturated_into();
+            schedule::emitted(initial, millis).saturated_into()
+        }
+    }
+
+    impl<T: Config> Pallet<T> {
+        /// Checks the ledger against the accounts.
+        #[cfg(any(feature = "try-runtime", test))]
+        pub fn do_try_state() -> Result<(), sp_runtime::TryRuntimeError> {
+            Self::try_state_pot_matches_ledger()?;
+            Self::try_state_nothing_is_unpaid()
+        }
+
+        /// The pot holds what it started with less what left it. Anyone may send it more.
+        #[cfg(any(feature = "try-runtime", test))]
+        fn try_state_pot_matches_ledger() -> Result<(), sp_runtime::TryRuntimeError> {
+            let gone = Released::<T>::get().saturating_add(Granted::<T>::get());
+            let held = T::Currency::total_balance(&Self::pot_account());
+            ensure!(
+                held.saturating_add(gone) >= InitialPot::<T>::get(),
+                "rewards: the pot holds less than its ledger says"
+            );
+            Ok(())
+        }
+
+        /// Every debt was paid.
+        #[cfg(any(feature = "try-runtime", test))]
+        fn try_state_nothing_is_unpaid() -> Result<(), sp_runtime::TryRuntimeError> {
+            ensure!(Deficit::<T>::get() == BalanceOf::<T>::default(), "rewards: a staking payment was minted and never paid");
+            Ok(())
+        }
+    }
+}

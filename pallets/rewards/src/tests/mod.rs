@@ -1,0 +1,4 @@
+mod claims;
+mod expiry;
+mod funding;
+mod grant;

@@ -1,0 +1,12 @@
+//! What each pallet is told, one file a theme.
+
+pub mod accounts;
+pub mod assets;
+pub mod consensus;
+pub mod emergency;
+pub mod evm;
+pub mod governance;
+pub mod money;
+pub mod staking;
+pub mod supply;
+pub mod system;

@@ -1,0 +1,101 @@
+//! What governance can tune without an upgrade, and the bounds it cannot leave.
+//!
+//! `pallet-parameters` stores whatever the track decides; every reader here clamps, so a fat-fingered referendum costs a
+//! second referendum and not the chain.
+
+use crate::{
+    currency::{GIGA, MICRO, MILLI, OPEN},
+    Balance, Runtime,
+};
+use core::marker::PhantomData;
+use frame_support::{
+    dynamic_params::{dynamic_pallet_params, dynamic_params},
+    traits::Get,
+};
+use sp_runtime::Perbill;
+
+#[dynamic_params(RuntimeParameters, pallet_parameters::Parameters::<Runtime>)]
+pub mod dynamic {
+    use super::*;
+
+    /// What a transaction pays.
+    #[dynamic_pallet_params]
+    #[codec(index = 0)]
+    pub mod fees {
+        /// Planck a byte of a transaction costs.
+        #[codec(index = 0)]
+        pub static ByteFee: Balance = 100 * GIGA;
+        /// Part of a fee that the block's author gets; the treasury gets the rest.
+        #[codec(index = 1)]
+        pub static AuthorShare: Perbill = Perbill::from_percent(20);
+    }
+
+    /// What it costs to keep something in the state; returned when it is removed.
+    #[dynamic_pallet_params]
+    #[codec(index = 1)]
+    pub mod deposits {
+        /// Planck for a storage item of a pallet.
+        #[codec(index = 0)]
+        pub static PerItem: Balance = 100 * MILLI;
+        /// Planck for a byte in a pallet's storage.
+        #[codec(index = 1)]
+        pub static PerByte: Balance = 100 * MICRO;
+        /// Planck for a code or account entry of a contract.
+        #[codec(index = 2)]
+        pub static EvmPerItem: Balance = 100 * MICRO;
+        /// Planck for a storage slot of a contract.
+        #[codec(index = 3)]
+        pub static EvmPerSlot: Balance = 10 * MICRO;
+        /// Planck for a byte of a contract's code or storage.
+        #[codec(index = 4)]
+        pub static EvmPerByte: Balance = MICRO;
+    }
+}
+
+/// Reads `P`, held between `LO` and `HI` planck.
+pub struct Bounded<P, const LO: u128, const HI: u128>(PhantomData<P>);
+impl<P: Get<Balance>, const LO: u128, const HI: u128> Get<Balance> for Bounded<P, LO, HI> {
+    fn get() -> Balance {
+        P::get().clamp(LO, HI)
+    }
+}
+
+/// Planck a byte of a transaction costs: 1 to 10⁵ times 10⁻⁹ OPEN.
+pub type ByteFee = Bounded<dynamic::fees::ByteFee, { GIGA }, { 100_000 * GIGA }>;
+/// Planck for a storage item of a pallet.
+pub type DepositPerItem = Bounded<dynamic::deposits::PerItem, { MILLI }, { 100 * OPEN }>;
+/// Planck for a byte in a pallet's storage.
+pub type DepositPerByte = Bounded<dynamic::deposits::PerByte, { MICRO }, { OPEN }>;
+/// Planck for a code or account entry of a contract.
+pub type EvmDepositPerItem = Bounded<dynamic::deposits::EvmPerItem, { MICRO }, { OPEN }>;
+/// Planck for a storage slot of a contract.
+pub type EvmDepositPerSlot = Bounded<dynamic::deposits::EvmPerSlot, { MICRO }, { OPEN }>;
+/// Planck for a byte of a contract.
+pub type EvmDepositPerByte = Bounded<dynamic::deposits::EvmPerByte, { GIGA }, { MILLI }>;
+
+/// The author's part of a fee, at most half.
+pub struct AuthorShare;
+impl Get<Perbill> for AuthorShare {
+    fn get() -> Perbill {
+        dynamic::fees::AuthorShare::get().min(Perbill::from_percent(50))
+    }
+}
+
+/// Planck to keep `I` items of `B` bytes together in the state.
+pub struct Deposit<const I: u32, const B: u32>;
+impl<const I: u32, const B: u32> Get<Balance> for Deposit<I, B> {
+    fn get() -> Balance {
+        let items = DepositPerItem::get().saturating_mul(I.into());
+        items.saturating_add(DepositPerByte::get().saturating_mul(B.into()))
+    }
+}
+
+#[cfg(feature = "runtime-benchmarks")]
+impl Default for RuntimeParameters {
+    fn default() -> Self {
+        RuntimeParameters::Deposits(dynamic::deposits::Parameters::PerItem(
+            dynamic::deposits::PerItem,
+            Some(MILLI),
+        ))
+    }
+}
