@@ -6,21 +6,50 @@ SHELL := /bin/bash
 # Outside the checkout, so that a second checkout on this machine reuses the dependencies.
 export CARGO_TARGET_DIR ?= $(HOME)/.cache/openledger/target
 export OPENLEDGER_NODE ?= $(CARGO_TARGET_DIR)/release/openledger-node
-ENV := source "$(HOME)/.cache/openledger/env" 2>/dev/null || true
+# What scripts/setup.sh found out about the wasm toolchain.
+ENV := source "$${OPENLEDGER_ENV:-$${XDG_CACHE_HOME:-$$HOME/.cache}/openledger/env}"
 
-.PHONY: help setup build demo test fmt lint unit clients net net-full chain-specs weights bench clean-data
+.PHONY: help setup build demo test clients net net-steady net-faults net-upgrade net-equivocation chain-specs bench bench-transfers
 
 help: ## This list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 26
 
 setup: ## Install compilers, libraries and the wasm target
 	@scripts/setup.sh
 
-build: setup ## Build the node (the first time takes a while: see docs/building.md)
-	@$(ENV); cargo build --release -p openledger-node
+build: setup ## Build the node (docs/building.md says how long the first time takes)
+	@$(ENV); cargo build --release --locked --workspace
 
-demo: build ## Start the dev chain and show a transfer, a contract and a vote on it
+demo: build ## Start the dev chain; show a transfer, a contract and a vote on it
 	@scripts/demo.sh
 
 test: setup ## Everything CI checks
 	@$(ENV); scripts/test.sh
+
+clients: build ## The foreign-client tests at full length
+	@FULL=1 scripts/clients.sh
+
+net: build ## Four validators on this machine, their state shown until Ctrl-C
+	@scripts/net.sh up
+
+net-steady: build ## Ten minutes of the network: slots filled, finality lag
+	@scripts/net.sh steady
+
+net-faults: build ## One validator killed, then two
+	@scripts/net.sh faults
+
+net-upgrade: build ## A runtime upgrade by referendum
+	@$(ENV); scripts/net.sh upgrade
+
+net-equivocation: build ## The same session key run twice
+	@scripts/net.sh equivocation
+
+chain-specs: build ## Write the reviewed genesis of every preset to chain-specs/
+	@scripts/chain-specs.sh
+
+bench: build ## ERC-20 transfers per second beside anvil, in one run
+	@scripts/client-packages.sh; cd tests/clients && node bench/evm.mjs
+
+bench-transfers: build ## Native transfers per second beside the SDK's minimal runtime, in one run
+	@$(ENV); cd tests/peers/minimal && cargo build --release --locked
+	@scripts/client-packages.sh; cd tests/clients && FULL=1 node bench/transfers.mjs

@@ -26,6 +26,7 @@ want pkg-config /usr/bin/pkg-config
 want libssl-dev /usr/include/openssl/ssl.h
 want binaryen /usr/bin/wasm-opt
 want jq /usr/bin/jq
+want zstd /usr/bin/zstd
 compgen -G "/usr/lib/llvm-*/lib/libclang.so*" >/dev/null || need+=(libclang-dev)
 command -v node >/dev/null || need+=(nodejs npm)
 

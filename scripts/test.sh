@@ -16,11 +16,18 @@ stage() {
     times+=("$(printf '%5d s  %s' $((SECONDS - from)) "$name")")
 }
 
+primitives() { cargo "$1" --manifest-path primitives/Cargo.toml "${@:2}"; }
+
 stage "format" cargo fmt --all --check
+stage "format, primitives" primitives fmt --all --check
 # One build serves the node, the tests and the clients; the wasm is in it.
 stage "build" cargo build --release --workspace --locked
 stage "unit and scenario tests" cargo nextest run --release --workspace --locked --no-fail-fast
+stage "primitives" primitives test --release --locked --features openledger-attribution/scale
+stage "lints, primitives" primitives clippy --release --all-targets --locked --quiet --features openledger-attribution/scale -- -D warnings
 stage "lints" env SKIP_WASM_BUILD=1 cargo clippy --release --workspace --all-targets --locked --quiet -- -D warnings
+stage "network harness" scripts/net.sh self-test
+stage "chain specifications" scripts/chain-specs.sh --check
 stage "clients" scripts/clients.sh
 stage "network smoke" scripts/net.sh smoke
 stage "demo" env CI=1 scripts/demo.sh

@@ -109,34 +109,40 @@ fn wasm() -> Result<&'static [u8], String> {
     })
 }
 
-/// The genesis state of a chain known by name, `None` for any other; built by the runtime as it is compiled into this
-/// binary, because the SDK would compile the wasm twice at every start to the same end.
+/// Calls the runtime as it is compiled into this binary.
+fn call(method: &str, input: &[u8]) -> Result<Vec<u8>, String> {
+    openledger_runtime::apis::api::dispatch(method, input)
+        .ok_or_else(|| format!("the runtime has no {method}"))
+}
+
+/// The JSON of a genesis preset; of the runtime's defaults for `None`.
+fn preset(id: Option<&str>) -> Result<serde_json::Value, String> {
+    let answer = BasicExternalities::new_empty()
+        .execute_with(|| call("GenesisBuilder_get_preset", &id.map(PresetId::from).encode()))?;
+    let json = Option::<Vec<u8>>::decode(&mut &answer[..])
+        .map_err(|error| error.to_string())?
+        .ok_or_else(|| format!("the runtime has no preset {id:?}"))?;
+    serde_json::from_slice(&json).map_err(|error| format!("preset {id:?} is not JSON: {error}"))
+}
+
+/// The genesis state of a chain known by name, `None` for any other.
+///
+/// Built by the runtime as it is compiled into this binary: the SDK would compile the wasm twice at every start to the same
+/// end.
 ///
 /// # Errors
 ///
 /// If the preset is not what the runtime expects, which is a fault of this program.
 pub(crate) fn genesis_state(name: &str) -> Result<Option<Storage>, String> {
     let Some(chain) = named(name) else { return Ok(None) };
-    let call = |method: &str, input: &[u8]| {
-        openledger_runtime::apis::api::dispatch(method, input)
-            .ok_or_else(|| format!("the runtime has no {method}"))
-    };
+    let mut config = preset(None)?;
+    json_patch::merge(&mut config, preset(Some(chain.preset))?);
     let mut externalities = BasicExternalities::new_empty();
-    externalities.execute_with(|| {
-        let preset = |id: Option<PresetId>| -> Result<serde_json::Value, String> {
-            let answer = call("GenesisBuilder_get_preset", &id.encode())?;
-            let json = Option::<Vec<u8>>::decode(&mut &answer[..])
-                .map_err(|error| error.to_string())?
-                .ok_or_else(|| format!("the runtime has no preset {id:?}"))?;
-            serde_json::from_slice(&json).map_err(|error| format!("preset {id:?}: {error}"))
-        };
-        let mut config = preset(None)?;
-        json_patch::merge(&mut config, preset(Some(PresetId::from(chain.preset)))?);
-        let answer = call("GenesisBuilder_build_state", &config.to_string().encode())?;
-        sp_genesis_builder::Result::decode(&mut &answer[..])
-            .map_err(|error| error.to_string())?
-            .map_err(|error| format!("preset {}: {error}", chain.preset))
-    })?;
+    let answer =
+        externalities.execute_with(|| call("GenesisBuilder_build_state", &config.to_string().encode()))?;
+    sp_genesis_builder::Result::decode(&mut &answer[..])
+        .map_err(|error| error.to_string())?
+        .map_err(|error| format!("preset {}: {error}", chain.preset))?;
     let mut storage = externalities.into_storages();
     storage
         .top
@@ -145,14 +151,13 @@ pub(crate) fn genesis_state(name: &str) -> Result<Option<Storage>, String> {
 }
 
 fn from_preset(chain: &Named) -> Result<ChainSpec, String> {
-    let wasm = wasm()?;
-    Ok(ChainSpec::builder(wasm, Extensions::default())
+    Ok(ChainSpec::builder(wasm()?, Extensions::default())
         .with_name(chain.title)
         .with_id(chain.id)
         .with_chain_type(chain.chain_type.clone())
         .with_protocol_id(chain.protocol)
         .with_properties(properties())
-        .with_genesis_config_preset_name(chain.preset)
+        .with_genesis_config_patch(preset(Some(chain.preset))?)
         .build())
 }
 
@@ -259,7 +264,6 @@ mod tests {
 
     #[test]
     fn genesis_should_be_what_the_wasm_makes_of_the_preset() {
-        use sp_runtime::BuildStorage;
         for name in ["dev", "local", "testnet", "main"] {
             let named = genesis_state(name).unwrap().unwrap();
             let spec = load(name).unwrap();

@@ -1,12 +1,18 @@
 //! What must hold before anything on disk is touched: a node that cannot run says so and leaves no trace.
 
 use crate::service::{Backend, Block, Executor};
+use codec::Decode;
 use sc_client_api::Backend as _;
 use sc_network::{multiaddr::Protocol, Multiaddr};
 use sc_service::{BuildGenesisBlock, ChainSpec, Configuration, GenesisBlockBuilder};
 use sp_blockchain::HeaderBackend;
-use sp_core::storage::Storage;
-use sp_runtime::traits::Block as _;
+use sp_consensus_grandpa::AuthorityList;
+use sp_core::{
+    storage::{well_known_keys, Storage},
+    traits::{CallContext, CodeExecutor, RuntimeCode, WrappedRuntimeCode},
+};
+use sp_runtime::traits::{BlakeTwo256, Block as _, Hash as _};
+use sp_state_machine::BasicExternalities;
 use std::{
     collections::HashMap,
     io::ErrorKind,
@@ -182,6 +188,43 @@ pub(crate) fn no_rocksdb(chain_directory: &Path) -> Result<(), String> {
             path.display()
         )),
     }
+}
+
+/// Fails if the chain can have no first block: its runtime does not run, or its genesis names nobody to make blocks.
+///
+/// # Errors
+///
+/// Says which of the two, and what to do about the second.
+pub(crate) fn has_validators(executor: &Executor, genesis: &Storage, chain: &str) -> Result<(), String> {
+    let code = genesis
+        .top
+        .get(well_known_keys::CODE)
+        .ok_or_else(|| format!("\"{chain}\" has no runtime"))?;
+    let fetcher = WrappedRuntimeCode(code.into());
+    let runtime = RuntimeCode {
+        code_fetcher: &fetcher,
+        heap_pages: None,
+        // As the client hashes it, so that both use one compiled runtime.
+        hash: BlakeTwo256::hash(code).as_bytes().to_vec(),
+    };
+    let mut state = BasicExternalities::new(genesis.clone());
+    let (answer, _) = executor.call(
+        &mut state,
+        &runtime,
+        "GrandpaApi_grandpa_authorities",
+        &[],
+        CallContext::Offchain,
+    );
+    let answer = answer.map_err(|error| format!("the wasm runtime of \"{chain}\" does not run: {error}"))?;
+    let validators = AuthorityList::decode(&mut &answer[..])
+        .map_err(|error| format!("the wasm runtime of \"{chain}\" is not one of this node's: {error}"))?;
+    if validators.is_empty() {
+        return Err(format!(
+            "the genesis of \"{chain}\" names no validators, so it can have no first block; start from a chain spec file that names \
+             them (docs/node.md)"
+        ));
+    }
+    Ok(())
 }
 
 /// Fails if the database belongs to another chain than the spec: the SDK would go on with the stored chain in silence.

@@ -71,7 +71,16 @@ fn run_command(cli: &Cli, command: Subcommand) -> Result<()> {
         Subcommand::Sign(command) => command.run(),
         Subcommand::Verify(command) => command.run(),
         Subcommand::Vanity(command) => command.run(),
-        Subcommand::ExportChainSpec(command) => command.run(cli.load_spec(&command.chain)?),
+        Subcommand::ExportChainSpec(command) => {
+            let mut spec = cli.load_spec(&command.chain)?;
+            if let Some(genesis) = chain_spec::genesis_state(&command.chain)
+                .map_err(text)?
+                .filter(|_| command.raw)
+            {
+                spec.set_storage(genesis);
+            }
+            command.run(spec)
+        }
         Subcommand::BuildSpec(command) => {
             let runner = cli.create_runner(&command)?;
             runner.sync_run(|config| command.run(config.chain_spec, config.network))
@@ -218,6 +227,11 @@ fn run_node(mut cli: Cli) -> Result<()> {
             .network_params
             .node_key_params
             .unsafe_force_node_key_generation = true;
+    }
+    if cli.run.sealing != Sealing::None {
+        // A sealed chain has no forks, and its blocks are final the moment they exist: the fork-aware pool, which learns of
+        // blocks one by one, loses transactions that arrive in between.
+        cli.run.base.pool_config.pool_type = sc_cli::TransactionPoolType::SingleState;
     }
     let mut runner = runner(&cli, &cli.run.base)?;
     adjust(runner.config_mut(), &cli.run);

@@ -38,6 +38,7 @@ fn main() -> ExitCode {
     match command::run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
+            report::after_the_log();
             eprintln!("Error: {}", report::describe(&error));
             ExitCode::FAILURE
         }

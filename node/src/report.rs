@@ -1,7 +1,7 @@
 //! One line for one error: what was wrong, with which value, and what to do.
 
 use sc_cli::Error;
-use std::panic;
+use std::{panic, time::Duration};
 
 /// Longest line printed, in characters: enough for a path and a remedy, short of a dumped blob.
 const MAX_LINE: usize = 600;
@@ -17,13 +17,23 @@ pub(crate) fn describe(error: &Error) -> String {
         Error::Input(text) => first_line(text),
         Error::Application(inner) => first_line(&inner.to_string()),
         Error::Service(inner) => service(inner),
-        Error::Client(inner) => first_line(&inner.to_string()),
+        Error::Client(inner) => client(inner),
         other => first_line(&other.to_string()),
     }
 }
 
+fn client(error: &sp_blockchain::Error) -> String {
+    let text = error.to_string();
+    // ParityDB's words for the lock file of a database that is open elsewhere.
+    if text.contains("Database file is in use") {
+        return "the database is in use by another openledger-node; stop that one, or give this one another --base-path".into();
+    }
+    first_line(&text)
+}
+
 fn service(error: &sc_service::Error) -> String {
     match error {
+        sc_service::Error::Client(inner) => client(inner),
         // The SDK's words when a task ended that the node cannot run without; it has logged which.
         sc_service::Error::Other(text) if text.starts_with("Essential task failed") => {
             "the node stopped because a task it cannot run without ended; the log lines before this one name it".into()
@@ -31,6 +41,13 @@ fn service(error: &sc_service::Error) -> String {
         sc_service::Error::Other(text) => first_line(text),
         sc_service::Error::Application(inner) => first_line(&inner.to_string()),
         other => first_line(&other.to_string()),
+    }
+}
+
+/// Waits until the log, which a thread of its own writes every 50 ms, is out: the error is then the last line.
+pub(crate) fn after_the_log() {
+    if log::max_level() != log::LevelFilter::Off {
+        std::thread::sleep(Duration::from_millis(200));
     }
 }
 

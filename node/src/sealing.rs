@@ -363,9 +363,11 @@ async fn seal_instantly(pool: Arc<Pool>, mut commands: mpsc::Sender<Command>) {
         // Several may have come while a block was made; the next takes them all.
         while imported.next().now_or_never().flatten().is_some() {}
         let mut tries = 0;
-        while pool.status().ready > 0 && tries < RETRIES {
-            match seal(&mut commands, false).await {
-                Ok(true) => tries = 0,
+        while pool.status().ready > 0 && tries < 2 * RETRIES {
+            // The block that ends a session has no room for transactions; an empty one has to come before they can.
+            match seal(&mut commands, tries >= RETRIES).await {
+                Ok(true) if tries < RETRIES => tries = 0,
+                Ok(true) => tries += 1,
                 Ok(false) => {
                     tries += 1;
                     tokio::time::sleep(RETRY_PAUSE).await;

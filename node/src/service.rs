@@ -193,6 +193,9 @@ pub(crate) fn partial(config: &Configuration, sealed: bool) -> Result<Partial, E
         .as_storage_builder()
         .build_storage()
         .map_err(Error::Other)?;
+    if !config.database.path().is_some_and(Path::exists) {
+        checks::has_validators(&executor, &genesis_state, config.chain_spec.name()).map_err(Error::Other)?;
+    }
     let mut database = config.db_config();
     // A pruned node keeps the justified blocks that warp sync proofs are made of.
     database.pruning_filters = vec![Arc::new(GrandpaPruningFilter)];

@@ -50,7 +50,8 @@ impl EthExtra for EthExtraImpl {
 }
 
 /// A transaction as it travels: native, or an Ethereum one in its wrapper.
-pub type UncheckedExtrinsic = pallet_revive::evm::runtime::UncheckedExtrinsic<Address, Signature, EthExtraImpl>;
+pub type UncheckedExtrinsic =
+    pallet_revive::evm::runtime::UncheckedExtrinsic<Address, Signature, EthExtraImpl>;
 /// What a native account signs.
 pub type SignedPayload = sp_runtime::generic::SignedPayload<RuntimeCall, TxExtension>;
 

@@ -90,8 +90,7 @@ pub const HOUR: BlockNumber = 3_600_000 / SLOT_MILLIS as BlockNumber;
 pub const DAY: BlockNumber = 24 * HOUR;
 /// Computation in a block: 0.6 s of a 2 s slot, so that a slow validator still imports in time. Proofs are not limited:
 /// every validator holds the state.
-pub const MAXIMUM_BLOCK_WEIGHT: Weight =
-    Weight::from_parts(WEIGHT_REF_TIME_PER_SECOND * 6 / 10, u64::MAX);
+pub const MAXIMUM_BLOCK_WEIGHT: Weight = Weight::from_parts(WEIGHT_REF_TIME_PER_SECOND * 6 / 10, u64::MAX);
 
 macro_rules! version {
     ($spec:tt) => {

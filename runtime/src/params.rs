@@ -24,7 +24,7 @@ pub mod dynamic {
     pub mod fees {
         /// Planck a byte of a transaction costs.
         #[codec(index = 0)]
-        pub static ByteFee: Balance = 100 * GIGA;
+        pub static ByteFee: Balance = 16 * GIGA;
         /// Part of a fee that the block's author gets; the treasury gets the rest.
         #[codec(index = 1)]
         pub static AuthorShare: Perbill = Perbill::from_percent(20);

@@ -7,7 +7,7 @@ import { CHAIN_ID, accountOfH160, ethAccounts } from './lib/accounts.mjs'
 import { session } from './lib/evm.mjs'
 import { open } from './lib/format.mjs'
 import { portTaken, startNode } from './lib/node.mjs'
-import { byteFeeKey, decide, propose, readByteFee, setByteFee, vote } from './lib/referendum.mjs'
+import { byteFeeKey, decide, phaseOf, propose, readByteFee, setByteFee, vote } from './lib/referendum.mjs'
 import { artifact } from './lib/solc.mjs'
 import { balance, connect, natives, send } from './lib/substrate.mjs'
 
@@ -171,7 +171,7 @@ async function referendum() {
     api,
     index,
     async () => (await readByteFee(api)) === next,
-    (number) => say(`block ${number} …`),
+    async (number) => say(`block ${number}: ${await phaseOf(api, index)} …`),
   )
   const now = await api.rpc.chain.getHeader()
   say(`referendum ${index}: ${outcome}`)

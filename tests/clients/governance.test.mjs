@@ -41,7 +41,7 @@ test('a referendum on the parameters track changes the byte fee, and fees follow
   const outcome = await decide(api, index, async () => (await readByteFee(api)) === next)
   assert.equal(outcome, 'Approved')
   assert.equal(await readByteFee(api), next)
-  const length = probe.toU8a().length
+  const { encodedLength: length } = await probe.signAsync(bob)
   const dear = await quote()
   const perByte = Number(dear - cheap) / Number(next - before)
   assert.ok(Math.abs(perByte - length) <= 4, `a transaction of ${length} bytes got dearer as if it had ${perByte}`)
@@ -87,7 +87,8 @@ test('a call that the track may not make is enacted as a failure, not as a chang
   }
   // Enactments are scheduled under a name; the referendum's own alarms are not.
   let dispatched
-  const isEnactment = ({ section, method, data }) => section === 'scheduler' && method === 'Dispatched' && data.id.isSome
+  const isEnactment = ({ section, method, data }) =>
+    section === 'scheduler' && method === 'Dispatched' && data.id.isSome
   const stop = await api.query.system.events((events) => {
     dispatched ??= events.map(({ event }) => event).find(isEnactment)
   })

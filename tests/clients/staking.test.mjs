@@ -14,6 +14,9 @@ const { staking, session, voterList } = api.query
 const PARTS = 1_000_000_000n // a Perbill's parts
 const COMMISSION = PARTS / 10n
 
+/** Elections count in 64 bits: all of the issuance is 2^64 votes, and an exposure is exact to one of them. */
+const VOTE_UNIT = (parseEther('1000000000') >> 64n) + 1n
+
 const activeEra = async () => (await staking.activeEra()).unwrap().index.toNumber()
 /** Development eras are 60 blocks; `eras` of them, and some. */
 const waitFor = (what, eras, check) => eachBlockUntil(api, check, { what, blocks: eras * 60 + 20 })
@@ -73,7 +76,7 @@ test('the new validator is elected, makes blocks and carries its nominators', as
     return true
   })
   const overview = (await staking.erasStakersOverview(era, bob.address)).unwrap()
-  assert.equal(overview.own.toBigInt(), parseEther('2000000'))
+  near(overview.own.toBigInt(), parseEther('2000000'), VOTE_UNIT)
   const validators = (await session.validators()).map(String)
   assert.ok(validators.includes(alice.address) && validators.includes(bob.address))
 
@@ -83,7 +86,7 @@ test('the new validator is elected, makes blocks and carries its nominators', as
     const page = (await staking.erasStakersPaged(era, validator.address, 0)).unwrapOrDefault()
     for (const { value } of page.others) carried += value.toBigInt()
   }
-  assert.equal(carried, parseEther('1700000') + parseEther('1500'))
+  near(carried, parseEther('1701500'), 8n * VOTE_UNIT)
   const { individual } = await waitFor('a block of Bob', 1, async () => {
     const points = await staking.erasRewardPoints(era)
     return [...points.individual.keys()].some((who) => who.eq(bob.address)) && points
@@ -91,8 +94,41 @@ test('the new validator is elected, makes blocks and carries its nominators', as
   assert.ok(individual.size >= 1)
 })
 
-test('the era is paid from the pot: what stakers get is what the pot loses, and nothing is minted', async () => {
+test('eras are funded from the emission pot, as the schedule says', async () => {
   await waitFor(`the end of era ${era}`, 2, async () => (await activeEra()) > era)
+  const initial = parseEther('250000000')
+  // Half of the pot in four years of 365.25 days, evenly: what has been emitted after so many milliseconds.
+  const emitted = (millis) => ((initial / 2n) * millis) / (4n * 31_557_600_000n)
+  const pot = potAccount()
+  let time = 0n
+  let funded = 0
+  const head = await api.rpc.chain.getHeader()
+  let before
+  for (let number = 1; number <= head.number.toNumber(); number++) {
+    const at = await api.at(await api.rpc.chain.getBlockHash(number))
+    const held = (await at.query.system.account(pot)).data.free.toBigInt()
+    const events = (await at.query.system.events())
+      .map(({ event }) => event)
+      .filter(({ section }) => section === 'rewards')
+    let moved = 0n
+    for (const { method, data } of events) {
+      if (method === 'EraFunded') {
+        const [millis, amount, reserve] = [data.millis, data.amount, data.reserve].map((value) => value.toBigInt())
+        assert.equal(amount, emitted(time + millis) - emitted(time), `block ${number}`)
+        time += millis
+        moved -= amount + reserve
+        funded++
+      } else if (method === 'SpareReturned') moved += data.amount.toBigInt()
+      else assert.fail(`block ${number}: rewards.${method} is not expected here`)
+    }
+    if (number > 1) assert.equal(held - before, moved, `block ${number}: what the pot says and what it holds`)
+    before = held
+  }
+  assert.ok(funded > era, `${funded} eras were funded and era ${era} is over`)
+  console.log(`staking: ${funded} eras funded, the pot holds ${before} of ${initial} planck at block ${head.number}`)
+})
+
+test('the era is paid from the pot: what stakers get is what the pot loses, and nothing is minted', async () => {
   const payout = (await staking.erasValidatorReward(era)).unwrap().toBigInt()
   assert.ok(payout > 0n, 'the era earned nothing')
   const points = await staking.erasRewardPoints(era)
@@ -118,7 +154,7 @@ test('the era is paid from the pot: what stakers get is what the pot loses, and 
     const cut = (share * commission.toBigInt()) / PARTS
     const expected = cut + ((share - cut) * overview.own.toBigInt()) / overview.total.toBigInt()
     const got = byStash.get(validator.address)
-    assert.ok(abs(got - expected) <= 8n * slack, `${validator.meta.name} got ${got} and expected ${expected}`)
+    near(got, expected, 8n * slack)
 
     // Every planck that arrived left the pots, and the supply did not notice.
     const { parentHash } = await api.rpc.chain.getHeader(sent.blockHash)
@@ -129,11 +165,13 @@ test('the era is paid from the pot: what stakers get is what the pot loses, and 
       .filter(([who]) => isPalletAccount(who))
       .reduce((lost, [who, planck]) => lost + then.accounts.get(who) - planck, 0n)
     assert.equal(fromPots, sum, 'the pots lost what stakers got')
-    for (const [stash, amount] of byStash) {
-      const key = `0x${Buffer.from(api.createType('AccountId32', stash).toU8a()).toString('hex')}`
+    for (const { data } of rewarded) {
+      // A pool asks for its rewards on an account of their own.
+      const to = data.dest.isAccount ? data.dest.asAccount : data.stash
+      const key = to.toHex()
+      const gained = now.accounts.get(key) - (then.accounts.get(key) ?? 0n)
       // The author's part of the transaction's fee comes on top, to whoever made the block.
-      const gained = now.accounts.get(key) - then.accounts.get(key)
-      assert.ok(gained >= amount, `${stash} gained ${gained}, the event says ${amount}`)
+      assert.ok(gained >= data.amount.toBigInt(), `${to} gained ${gained}, the event says ${data.amount}`)
     }
   }
   assert.ok(paid <= payout && paid >= payout - 8n * (payout / PARTS + 1n), `${paid} paid of ${payout}`)
@@ -157,8 +195,16 @@ test('unbond and chill', async () => {
 
 supply.test()
 
-function abs(value) {
-  return value < 0n ? -value : value
+function near(value, wanted, slack) {
+  const off = value > wanted ? value - wanted : wanted - value
+  assert.ok(off <= slack, `${value} is ${off} away from ${wanted}; ${slack} is allowed`)
+}
+
+/** The emission pot's account: "modl", the pallet's id, zeros. */
+function potAccount() {
+  const account = new Uint8Array(32)
+  account.set(new TextEncoder().encode('modlop/emiss'))
+  return account
 }
 
 /** Accounts of pallets begin with "modl". */

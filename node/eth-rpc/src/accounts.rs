@@ -32,6 +32,9 @@ mod tests {
             hex!("773539d4ac0e786233d90a233654ccee26a613d9"),
             hex!("ff64d3f6efe2317ee2807d223a0bdc4c0c49dfdb"),
         ];
-        assert_eq!(development().iter().map(|a| a.address()).collect::<Vec<_>>(), expected.map(H160));
+        assert_eq!(
+            development().iter().map(|a| a.address()).collect::<Vec<_>>(),
+            expected.map(H160)
+        );
     }
 }

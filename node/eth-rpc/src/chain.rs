@@ -13,8 +13,8 @@ use pallet_revive::{
     ContractAccessError, EthTransactError, ReviveApi,
 };
 use pallet_revive_types::runtime_api::{
-    BlockV1, DryRunConfigV1, EthTransactInfoV1, GenericTransactionV1, ReceiptGasInfoV1, StateOverrideSetV1, TraceV1,
-    TracerTypeV1, TracingConfigV1,
+    BlockV1, DryRunConfigV1, EthTransactInfoV1, GenericTransactionV1, ReceiptGasInfoV1, StateOverrideSetV1,
+    TraceV1, TracerTypeV1, TracingConfigV1,
 };
 use sc_client_api::{BlockBackend, BlockchainEvents};
 use sc_network_sync::SyncingService;
@@ -26,7 +26,9 @@ use sp_api::{CallApiAt, Metadata, ProvideRuntimeApi};
 use sp_blockchain::HeaderBackend;
 use sp_consensus::SyncOracle;
 use sp_core::traits::CallContext;
-use sp_runtime::{generic, traits::BlakeTwo256, transaction_validity::InvalidTransaction, AccountId32, OpaqueExtrinsic};
+use sp_runtime::{
+    generic, traits::BlakeTwo256, transaction_validity::InvalidTransaction, AccountId32, OpaqueExtrinsic,
+};
 use sp_state_machine::Backend as StateBackend;
 use std::{
     collections::{HashMap, HashSet},
@@ -110,7 +112,12 @@ pub(crate) trait Chain: Send + Sync + 'static {
         how: Simulation,
     ) -> Result<Result<U256, EthTransactError>, CallError>;
     /// Executes the block again up to extrinsic `index` and traces that one.
-    fn trace_transaction(&self, hash: H256, index: u32, tracer: TracerTypeV1) -> Result<Option<TraceV1>, CallError>;
+    fn trace_transaction(
+        &self,
+        hash: H256,
+        index: u32,
+        tracer: TracerTypeV1,
+    ) -> Result<Option<TraceV1>, CallError>;
     /// Executes the block again and traces every Ethereum transaction: extrinsic index and trace.
     fn trace_block(&self, hash: H256, tracer: TracerTypeV1) -> Result<Vec<(u32, TraceV1)>, CallError>;
     /// Traces a simulated call.
@@ -142,6 +149,8 @@ pub(crate) enum Refusal {
     Known,
     /// The pool is full.
     Full,
+    /// It was refused or dropped a short while ago.
+    Banned,
     /// Anything else, in the pool's words.
     Other(String),
 }
@@ -181,7 +190,10 @@ pub(crate) struct ClientChain<C> {
 
 impl<C> ClientChain<C> {
     pub(crate) fn new(client: Arc<C>) -> Self {
-        Self { client, layouts: Mutex::default() }
+        Self {
+            client,
+            layouts: Mutex::default(),
+        }
     }
 }
 
@@ -223,12 +235,19 @@ where
 
     fn body(&self, hash: H256) -> Result<Option<Vec<Vec<u8>>>, CallError> {
         let body = self.client.block_body(hash).map_err(CallError::internal)?;
-        Ok(body.map(|extrinsics| extrinsics.iter().map(|extrinsic| extrinsic.inner().to_vec()).collect()))
+        Ok(body.map(|extrinsics| {
+            extrinsics
+                .iter()
+                .map(|extrinsic| extrinsic.inner().to_vec())
+                .collect()
+        }))
     }
 
     fn events(&self, hash: H256) -> Result<Vec<u8>, CallError> {
         let state = self.client.state_at(hash).map_err(CallError::internal)?;
-        let events = state.storage(&EVENTS).map_err(|error| CallError::internal(format!("{error:?}")))?;
+        let events = state
+            .storage(&EVENTS)
+            .map_err(|error| CallError::internal(format!("{error:?}")))?;
         // No value means an empty list, whose encoding is its length of zero.
         Ok(events.unwrap_or_else(|| vec![0]))
     }
@@ -239,7 +258,12 @@ where
             .runtime_version_at(hash, CallContext::Offchain)
             .map_err(CallError::internal)?
             .spec_version;
-        if let Some(layout) = self.layouts.lock().unwrap_or_else(PoisonError::into_inner).get(&version) {
+        if let Some(layout) = self
+            .layouts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&version)
+        {
             return Ok(layout.clone());
         }
         let metadata = self
@@ -247,46 +271,79 @@ where
             .runtime_api()
             .metadata_at_version(hash, METADATA_VERSION)
             .map_err(CallError::internal)?
-            .ok_or_else(|| CallError::internal(format!("the runtime has no metadata version {METADATA_VERSION}")))?;
+            .ok_or_else(|| {
+                CallError::internal(format!("the runtime has no metadata version {METADATA_VERSION}"))
+            })?;
         let layout = Arc::new(Layout::from_metadata(&metadata).map_err(CallError::internal)?);
-        self.layouts.lock().unwrap_or_else(PoisonError::into_inner).insert(version, layout.clone());
+        self.layouts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(version, layout.clone());
         Ok(layout)
     }
 
     fn eth_block(&self, hash: H256) -> Result<BlockV1, CallError> {
-        self.client.runtime_api().eth_block(hash).map_err(CallError::internal)
+        self.client
+            .runtime_api()
+            .eth_block(hash)
+            .map_err(CallError::internal)
     }
 
     fn receipt_data(&self, hash: H256) -> Result<Vec<ReceiptGasInfoV1>, CallError> {
-        self.client.runtime_api().eth_receipt_data(hash).map_err(CallError::internal)
+        self.client
+            .runtime_api()
+            .eth_receipt_data(hash)
+            .map_err(CallError::internal)
     }
 
     fn balance(&self, hash: H256, address: H160) -> Result<U256, CallError> {
-        self.client.runtime_api().balance(hash, address).map_err(CallError::internal)
+        self.client
+            .runtime_api()
+            .balance(hash, address)
+            .map_err(CallError::internal)
     }
 
     fn nonce(&self, hash: H256, address: H160) -> Result<u32, CallError> {
-        self.client.runtime_api().nonce(hash, address).map_err(CallError::internal)
+        self.client
+            .runtime_api()
+            .nonce(hash, address)
+            .map_err(CallError::internal)
     }
 
     fn code(&self, hash: H256, address: H160) -> Result<Vec<u8>, CallError> {
-        self.client.runtime_api().code(hash, address).map_err(CallError::internal)
+        self.client
+            .runtime_api()
+            .code(hash, address)
+            .map_err(CallError::internal)
     }
 
     fn storage(&self, hash: H256, address: H160, slot: [u8; 32]) -> Result<Option<Vec<u8>>, CallError> {
-        match self.client.runtime_api().get_storage(hash, address, slot).map_err(CallError::internal)? {
+        match self
+            .client
+            .runtime_api()
+            .get_storage(hash, address, slot)
+            .map_err(CallError::internal)?
+        {
             Ok(value) => Ok(value),
             Err(ContractAccessError::DoesntExist) => Ok(None),
-            Err(error) => Err(CallError::internal(format!("storage of {address:?} cannot be read: {error:?}"))),
+            Err(error) => Err(CallError::internal(format!(
+                "storage of {address:?} cannot be read: {error:?}"
+            ))),
         }
     }
 
     fn gas_price(&self, hash: H256) -> Result<U256, CallError> {
-        self.client.runtime_api().gas_price(hash).map_err(CallError::internal)
+        self.client
+            .runtime_api()
+            .gas_price(hash)
+            .map_err(CallError::internal)
     }
 
     fn account_id(&self, hash: H256, address: H160) -> Result<AccountId32, CallError> {
-        self.client.runtime_api().account_id(hash, address).map_err(CallError::internal)
+        self.client
+            .runtime_api()
+            .account_id(hash, address)
+            .map_err(CallError::internal)
     }
 
     fn dry_run(
@@ -300,7 +357,10 @@ where
             perform_balance_checks: Some(how.pay_for_gas),
             state_overrides: how.overrides,
         };
-        self.client.runtime_api().eth_transact_with_config(hash, call, config).map_err(CallError::internal)
+        self.client
+            .runtime_api()
+            .eth_transact_with_config(hash, call, config)
+            .map_err(CallError::internal)
     }
 
     fn estimate(
@@ -314,19 +374,33 @@ where
             perform_balance_checks: Some(how.pay_for_gas),
             state_overrides: how.overrides,
         };
-        self.client.runtime_api().eth_estimate_gas(hash, call, config).map_err(CallError::internal)
+        self.client
+            .runtime_api()
+            .eth_estimate_gas(hash, call, config)
+            .map_err(CallError::internal)
     }
 
-    fn trace_transaction(&self, hash: H256, index: u32, tracer: TracerTypeV1) -> Result<Option<TraceV1>, CallError> {
+    fn trace_transaction(
+        &self,
+        hash: H256,
+        index: u32,
+        tracer: TracerTypeV1,
+    ) -> Result<Option<TraceV1>, CallError> {
         let block = self.full_block(hash)?;
         let parent = block.header.parent_hash;
-        self.client.runtime_api().trace_tx(parent, block, index, tracer).map_err(CallError::internal)
+        self.client
+            .runtime_api()
+            .trace_tx(parent, block, index, tracer)
+            .map_err(CallError::internal)
     }
 
     fn trace_block(&self, hash: H256, tracer: TracerTypeV1) -> Result<Vec<(u32, TraceV1)>, CallError> {
         let block = self.full_block(hash)?;
         let parent = block.header.parent_hash;
-        self.client.runtime_api().trace_block(parent, block, tracer).map_err(CallError::internal)
+        self.client
+            .runtime_api()
+            .trace_block(parent, block, tracer)
+            .map_err(CallError::internal)
     }
 
     fn trace_call(
@@ -336,8 +410,13 @@ where
         tracer: TracerTypeV1,
         overrides: Option<StateOverrideSetV1>,
     ) -> Result<Result<TraceV1, EthTransactError>, CallError> {
-        let config = TracingConfigV1 { state_overrides: overrides };
-        self.client.runtime_api().trace_call_with_config(hash, call, tracer, config).map_err(CallError::internal)
+        let config = TracingConfigV1 {
+            state_overrides: overrides,
+        };
+        self.client
+            .runtime_api()
+            .trace_call_with_config(hash, call, tracer, config)
+            .map_err(CallError::internal)
     }
 
     fn changes(&self) -> BoxStream<'static, ()> {
@@ -350,7 +429,9 @@ where
 impl<C: BlockBackend<Block>> ClientChain<C> {
     fn full_block(&self, hash: H256) -> Result<Block, CallError> {
         let block = self.client.block(hash).map_err(CallError::internal)?;
-        Ok(block.ok_or_else(|| CallError::server("the block's transactions are not on this node (pruned)"))?.block)
+        Ok(block
+            .ok_or_else(|| CallError::server("the block's transactions are not on this node (pruned)"))?
+            .block)
     }
 }
 
@@ -364,7 +445,11 @@ where
 {
     async fn submit(&self, at: H256, extrinsic: Vec<u8>) -> Result<(), Refusal> {
         let extrinsic = OpaqueExtrinsic::from_blob(extrinsic);
-        match self.0.submit_one(at, TransactionSource::External, extrinsic).await {
+        match self
+            .0
+            .submit_one(at, TransactionSource::External, extrinsic)
+            .await
+        {
             Ok(_) => Ok(()),
             Err(error) => Err(match error.into_pool_error() {
                 Ok(error) => refusal(error),
@@ -374,7 +459,10 @@ where
     }
 
     fn provided(&self) -> HashSet<Vec<u8>> {
-        self.0.ready().flat_map(|transaction| transaction.provides().to_vec()).collect()
+        self.0
+            .ready()
+            .flat_map(|transaction| transaction.provides().to_vec())
+            .collect()
     }
 
     fn find(&self, wanted: &dyn Fn(&[u8]) -> bool) -> Option<Vec<u8>> {
@@ -413,6 +501,7 @@ fn refusal(error: PoolError) -> Refusal {
         PoolError::AlreadyImported(_) => Refusal::Known,
         PoolError::TooLowPriority { .. } => Refusal::Underpriced,
         PoolError::ImmediatelyDropped => Refusal::Full,
+        PoolError::TemporarilyBanned => Refusal::Banned,
         other => Refusal::Other(other.to_string()),
     }
 }
@@ -445,10 +534,20 @@ mod tests {
     #[test]
     fn refusals_should_keep_what_clients_tell_apart() {
         use sc_transaction_pool_api::error::Error;
-        assert_eq!(refusal(Error::InvalidTransaction(InvalidTransaction::Stale)), Refusal::Stale);
-        assert_eq!(refusal(Error::InvalidTransaction(InvalidTransaction::Payment)), Refusal::Payment);
-        assert_eq!(refusal(Error::TooLowPriority { old: 1, new: 1 }), Refusal::Underpriced);
+        assert_eq!(
+            refusal(Error::InvalidTransaction(InvalidTransaction::Stale)),
+            Refusal::Stale
+        );
+        assert_eq!(
+            refusal(Error::InvalidTransaction(InvalidTransaction::Payment)),
+            Refusal::Payment
+        );
+        assert_eq!(
+            refusal(Error::TooLowPriority { old: 1, new: 1 }),
+            Refusal::Underpriced
+        );
         assert_eq!(refusal(Error::AlreadyImported(Box::new(()))), Refusal::Known);
-        assert!(matches!(refusal(Error::TemporarilyBanned), Refusal::Other(_)));
+        assert_eq!(refusal(Error::TemporarilyBanned), Refusal::Banned);
+        assert!(matches!(refusal(Error::CycleDetected), Refusal::Other(_)));
     }
 }

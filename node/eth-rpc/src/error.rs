@@ -101,22 +101,38 @@ pub(crate) struct CallError {
 impl CallError {
     /// The call is well formed and cannot be answered with a result.
     pub(crate) fn server(message: impl Into<String>) -> Self {
-        Self { code: CALL_EXECUTION_FAILED_CODE, message: message.into(), data: None }
+        Self {
+            code: CALL_EXECUTION_FAILED_CODE,
+            message: message.into(),
+            data: None,
+        }
     }
 
     /// The parameters make no sense.
     pub(crate) fn params(message: impl Into<String>) -> Self {
-        Self { code: INVALID_PARAMS_CODE, message: message.into(), data: None }
+        Self {
+            code: INVALID_PARAMS_CODE,
+            message: message.into(),
+            data: None,
+        }
     }
 
     /// The answer would be larger than this node gives.
     pub(crate) fn limit(message: impl Into<String>) -> Self {
-        Self { code: LIMIT_EXCEEDED, message: message.into(), data: None }
+        Self {
+            code: LIMIT_EXCEEDED,
+            message: message.into(),
+            data: None,
+        }
     }
 
     /// The node failed, not the caller.
     pub(crate) fn internal(message: impl fmt::Display) -> Self {
-        Self { code: INTERNAL_ERROR_CODE, message: message.to_string(), data: None }
+        Self {
+            code: INTERNAL_ERROR_CODE,
+            message: message.to_string(),
+            data: None,
+        }
     }
 
     /// The block is not on this chain, or not yet.
@@ -141,8 +157,14 @@ impl From<EthTransactError> for CallError {
                     Some(reason) => format!("execution reverted: {reason}"),
                     None => "execution reverted".into(),
                 };
-                let data = data.iter().fold(String::from("0x"), |text, byte| text + &format!("{byte:02x}"));
-                Self { code: REVERTED, message, data: Some(data) }
+                let data = data
+                    .iter()
+                    .fold(String::from("0x"), |text, byte| text + &format!("{byte:02x}"));
+                Self {
+                    code: REVERTED,
+                    message,
+                    data: Some(data),
+                }
             }
             EthTransactError::Message(message) if message.contains("OutOfGas") => {
                 Self::server(format!("out of gas: {message}"))
@@ -254,7 +276,10 @@ mod tests {
     #[test]
     fn start_errors_should_be_one_line_naming_value_and_remedy() {
         let address: SocketAddr = "127.0.0.1:8545".parse().unwrap();
-        let busy = Error::Listen { address, cause: std::io::ErrorKind::AddrInUse.into() };
+        let busy = Error::Listen {
+            address,
+            cause: std::io::ErrorKind::AddrInUse.into(),
+        };
         let other = Error::OtherChain {
             dir: "/data/eth-rpc".into(),
             stored: H256::repeat_byte(1),

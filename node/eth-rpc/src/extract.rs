@@ -68,7 +68,11 @@ impl EthBlock {
             data: Bytes(log.data.clone()),
             block_number: U256::from(self.number),
             block_hash: self.block.hash,
-            transaction_hash: self.transactions.get(log.transaction as usize).map(|t| t.hash).unwrap_or_default(),
+            transaction_hash: self
+                .transactions
+                .get(log.transaction as usize)
+                .map(|t| t.hash)
+                .unwrap_or_default(),
             transaction_index: U256::from(log.transaction),
             log_index: U256::from(index),
             removed: false,
@@ -78,7 +82,10 @@ impl EthBlock {
     /// The receipt of the transaction at `index`.
     pub(crate) fn receipt(&self, index: u32) -> Option<Receipt> {
         let transaction = self.transactions.get(index as usize)?;
-        let logs: Vec<Log> = self.placed_logs().filter(|log| log.transaction_index == U256::from(index)).collect();
+        let logs: Vec<Log> = self
+            .placed_logs()
+            .filter(|log| log.transaction_index == U256::from(index))
+            .collect();
         Some(transaction.receipt(self.number, self.block.hash, index, logs))
     }
 }
@@ -86,7 +93,12 @@ impl EthBlock {
 impl EthTransaction {
     /// Where it sits in its block.
     pub(crate) fn place(&self, block_number: u32, block_hash: H256, index: u32) -> Place {
-        Place { block_hash, block_number, index, effective_gas_price: self.effective_gas_price }
+        Place {
+            block_hash,
+            block_number,
+            index,
+            effective_gas_price: self.effective_gas_price,
+        }
     }
 
     /// Its receipt, given its logs.
@@ -125,34 +137,58 @@ pub(crate) fn extract(chain: &dyn Chain, hash: H256) -> Result<EthBlock, CallErr
     };
     block.transactions = HashesOrTransactionInfosV1::Hashes(hashes.clone());
     if hashes.is_empty() {
-        return Ok(EthBlock { number, hash, block, transactions: vec![], logs: vec![] });
+        return Ok(EthBlock {
+            number,
+            hash,
+            block,
+            transactions: vec![],
+            logs: vec![],
+        });
     }
 
     // The block was executed, and its events written, by the runtime in its parent's state.
     let layout = chain.layout(parent)?;
     let body = chain.body(hash)?.ok_or_else(|| {
-        CallError::server(format!("the transactions of block {number} are not on this node (pruned)"))
+        CallError::server(format!(
+            "the transactions of block {number} are not on this node (pruned)"
+        ))
     })?;
     let positions: HashMap<H256, usize> = hashes.iter().enumerate().map(|(at, hash)| (*hash, at)).collect();
     let mut found: Vec<Option<(u32, &[u8])>> = vec![None; hashes.len()];
     let mut by_extrinsic = HashMap::new();
     for (extrinsic, bytes) in body.iter().enumerate() {
-        let Some(payload) = layout.eth_payload(bytes) else { continue };
+        let Some(payload) = layout.eth_payload(bytes) else {
+            continue;
+        };
         // A transaction that could not even start has no place in the Ethereum block.
-        let Some(&position) = positions.get(&transaction_hash(payload)) else { continue };
+        let Some(&position) = positions.get(&transaction_hash(payload)) else {
+            continue;
+        };
         found[position] = Some((extrinsic as u32, payload));
         by_extrinsic.insert(extrinsic as u32, position as u32);
     }
 
     let mut reverted = vec![false; hashes.len()];
     let mut logs = Vec::new();
-    for (extrinsic, event) in layout.eth_events(&chain.events(hash)?).map_err(CallError::internal)? {
+    for (extrinsic, event) in layout
+        .eth_events(&chain.events(hash)?)
+        .map_err(CallError::internal)?
+    {
         // Contracts may also be called by native transactions, whose logs have no Ethereum transaction to belong to.
-        let Some(&position) = by_extrinsic.get(&extrinsic) else { continue };
+        let Some(&position) = by_extrinsic.get(&extrinsic) else {
+            continue;
+        };
         match event {
-            EthEvent::Log { address, topics, data } => {
-                logs.push(EthLog { transaction: position, address, topics, data })
-            }
+            EthEvent::Log {
+                address,
+                topics,
+                data,
+            } => logs.push(EthLog {
+                transaction: position,
+                address,
+                topics,
+                data,
+            }),
             EthEvent::Reverted => reverted[position as usize] = true,
         }
     }
@@ -169,7 +205,9 @@ pub(crate) fn extract(chain: &dyn Chain, hash: H256) -> Result<EthBlock, CallErr
     let mut transactions = Vec::with_capacity(hashes.len());
     for (position, (hash, gas)) in hashes.into_iter().zip(gas).enumerate() {
         let (extrinsic, payload) = found[position].ok_or_else(|| {
-            CallError::internal(format!("block {number} lists the transaction {hash:?} and does not carry it"))
+            CallError::internal(format!(
+                "block {number} lists the transaction {hash:?} and does not carry it"
+            ))
         })?;
         cumulative = cumulative.saturating_add(gas.gas_used);
         let (signed, from) = decode(payload)?;
@@ -191,7 +229,13 @@ pub(crate) fn extract(chain: &dyn Chain, hash: H256) -> Result<EthBlock, CallErr
             effective_gas_price: gas.effective_gas_price,
         });
     }
-    Ok(EthBlock { number, hash, block, transactions, logs })
+    Ok(EthBlock {
+        number,
+        hash,
+        block,
+        transactions,
+        logs,
+    })
 }
 
 /// Decodes a transaction's bytes and recovers who signed it.
@@ -205,7 +249,11 @@ pub(crate) fn decode(payload: &[u8]) -> Result<(TransactionSigned, H160), CallEr
 }
 
 /// The signed bytes of a transaction from the body of its block, `None` when `layout` does not fit the body.
-pub(crate) fn payload<'a>(layout: &Layout, body: &'a [Vec<u8>], transaction: &EthTransaction) -> Option<&'a [u8]> {
+pub(crate) fn payload<'a>(
+    layout: &Layout,
+    body: &'a [Vec<u8>],
+    transaction: &EthTransaction,
+) -> Option<&'a [u8]> {
     body.get(transaction.extrinsic as usize)
         .and_then(|bytes| layout.eth_payload(bytes))
         .filter(|payload| transaction_hash(payload) == transaction.hash)
@@ -223,7 +271,11 @@ mod tests {
         let second = transfer(1, H160::repeat_byte(2));
         let topic = H256::repeat_byte(7);
         let hash = chain.add(vec![
-            (first.clone(), true, vec![(H160::repeat_byte(9), vec![topic], vec![1])]),
+            (
+                first.clone(),
+                true,
+                vec![(H160::repeat_byte(9), vec![topic], vec![1])],
+            ),
             (second.clone(), false, vec![]),
         ]);
         let block = extract(&chain, hash).unwrap();

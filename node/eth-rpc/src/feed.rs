@@ -46,7 +46,10 @@ impl<T: Clone> Feed<T> {
     /// A feed that keeps the newest `capacity` items.
     pub(crate) fn new(capacity: usize) -> Self {
         Self {
-            ring: Mutex::new(Ring { first: 0, items: VecDeque::new() }),
+            ring: Mutex::new(Ring {
+                first: 0,
+                items: VecDeque::new(),
+            }),
             tick: watch::Sender::new(0),
             capacity: capacity.max(1),
         }
@@ -114,7 +117,11 @@ mod tests {
     use pallet_revive::evm::H256;
 
     fn entry(number: u32, fork: u8) -> Entry {
-        Entry { number, hash: H256::repeat_byte(fork), eth_hash: H256::repeat_byte(fork) }
+        Entry {
+            number,
+            hash: H256::repeat_byte(fork),
+            eth_hash: H256::repeat_byte(fork),
+        }
     }
 
     fn removed(number: u32, fork: u8) -> Change {
@@ -131,7 +138,14 @@ mod tests {
         assert_eq!((news.lost, news.items), (false, vec!["a", "b"]));
         feed.push("c");
         assert_eq!(feed.since(news.next).items, ["c"]);
-        assert_eq!(feed.since(feed.position()), News { lost: false, items: vec![], next: 3 });
+        assert_eq!(
+            feed.since(feed.position()),
+            News {
+                lost: false,
+                items: vec![],
+                next: 3
+            }
+        );
     }
 
     #[test]
@@ -148,7 +162,10 @@ mod tests {
         let feed = Feed::new(3);
         let mut watcher = feed.watch();
         feed.push(1);
-        tokio::time::timeout(std::time::Duration::from_secs(5), watcher.changed()).await.unwrap().unwrap();
+        tokio::time::timeout(std::time::Duration::from_secs(5), watcher.changed())
+            .await
+            .unwrap()
+            .unwrap();
     }
 
     #[test]
@@ -162,7 +179,10 @@ mod tests {
             Change::Added(entry(5, 3)),
             Change::Added(entry(6, 3)),
         ]);
-        assert_eq!(gone.iter().map(|(entry, _)| entry.number).collect::<Vec<_>>(), [5, 4]);
+        assert_eq!(
+            gone.iter().map(|(entry, _)| entry.number).collect::<Vec<_>>(),
+            [5, 4]
+        );
         assert_eq!(came, [entry(4, 2), entry(5, 3), entry(6, 3)]);
     }
 }

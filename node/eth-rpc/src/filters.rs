@@ -26,7 +26,12 @@ pub(crate) enum Watched {
     /// Transactions that enter the pool.
     Pending,
     /// Logs that fit a pattern in blocks from `from` to `to`, and the request as it came.
-    Logs { request: LogRequest, pattern: LogPattern, from: Option<u32>, to: Option<u32> },
+    Logs {
+        request: Box<LogRequest>,
+        pattern: LogPattern,
+        from: Option<u32>,
+        to: Option<u32>,
+    },
 }
 
 /// An installed filter.
@@ -52,7 +57,10 @@ pub(crate) struct Filters {
 impl Filters {
     /// No filters yet; each client address may keep `limit`.
     pub(crate) fn new(limit: u32) -> Self {
-        Self { by_id: Mutex::default(), limit: limit as usize }
+        Self {
+            by_id: Mutex::default(),
+            limit: limit as usize,
+        }
     }
 
     /// Installs a filter and returns its id.
@@ -68,7 +76,11 @@ impl Filters {
         filters.retain(|_, filter| now.duration_since(filter.polled) < EXPIRY);
         let owned = filters.values().filter(|filter| filter.owner == owner).count();
         if owned >= self.limit || filters.len() >= MAX_TOTAL {
-            let (have, most) = if owned >= self.limit { (owned, self.limit) } else { (filters.len(), MAX_TOTAL) };
+            let (have, most) = if owned >= self.limit {
+                (owned, self.limit)
+            } else {
+                (filters.len(), MAX_TOTAL)
+            };
             return Err(CallError::limit(format!(
                 "{have} filters are installed and at most {most} are allowed: remove some with eth_uninstallFilter, or \
                  let them expire by not polling them for {} minutes",
@@ -80,7 +92,16 @@ impl Filters {
         while id == 0 || filters.contains_key(&id) {
             id = rand::random();
         }
-        filters.insert(id, Filter { watched, position, block, owner, polled: now });
+        filters.insert(
+            id,
+            Filter {
+                watched,
+                position,
+                block,
+                owner,
+                polled: now,
+            },
+        );
         Ok(U256::from(id))
     }
 
@@ -88,7 +109,10 @@ impl Filters {
     pub(crate) fn poll(&self, id: U256, now: Instant) -> Result<Filter, CallError> {
         let mut filters = self.by_id.lock().unwrap_or_else(PoisonError::into_inner);
         filters.retain(|_, filter| now.duration_since(filter.polled) < EXPIRY);
-        let filter = u128::try_from(id).ok().and_then(|id| filters.get_mut(&id)).ok_or_else(not_found)?;
+        let filter = u128::try_from(id)
+            .ok()
+            .and_then(|id| filters.get_mut(&id))
+            .ok_or_else(not_found)?;
         filter.polled = now;
         Ok(filter.clone())
     }
@@ -125,7 +149,9 @@ mod tests {
     #[test]
     fn id_should_go_over_the_wire_as_a_hex_quantity() {
         let filters = Filters::new(5);
-        let id = filters.install(CLIENT, Watched::Blocks, 0, 0, Instant::now()).unwrap();
+        let id = filters
+            .install(CLIENT, Watched::Blocks, 0, 0, Instant::now())
+            .unwrap();
         let sent = serde_json::to_string(&id).unwrap();
         assert!(sent.starts_with("\"0x") && sent.len() <= 2 + 2 + 32, "{sent}");
         assert_eq!(serde_json::from_str::<U256>(&sent).unwrap(), id);
@@ -139,7 +165,9 @@ mod tests {
         let idle = filters.install(CLIENT, Watched::Blocks, 0, 0, start).unwrap();
         let busy = filters.install(CLIENT, Watched::Pending, 0, 0, start).unwrap();
         for minute in 1..=10 {
-            assert!(filters.poll(busy, start + Duration::from_secs(60 * minute)).is_ok());
+            assert!(filters
+                .poll(busy, start + Duration::from_secs(60 * minute))
+                .is_ok());
         }
         let error = filters.poll(idle, start + Duration::from_secs(600)).unwrap_err();
         assert_eq!(ErrorObjectOwned::from(error).message(), "filter not found");
@@ -158,7 +186,12 @@ mod tests {
         assert!(filters.install(OTHER, Watched::Blocks, 0, 0, now).is_ok());
         assert!(filters.uninstall(first));
         assert!(filters.install(CLIENT, Watched::Blocks, 0, 0, now).is_ok());
-        assert!(filters.install(CLIENT, Watched::Blocks, 0, 0, now + EXPIRY).is_ok(), "expired ones still count");
+        assert!(
+            filters
+                .install(CLIENT, Watched::Blocks, 0, 0, now + EXPIRY)
+                .is_ok(),
+            "expired ones still count"
+        );
     }
 
     #[test]

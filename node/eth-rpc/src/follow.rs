@@ -56,7 +56,15 @@ impl Follower {
         keep: Option<u32>,
         metrics: Option<Metrics>,
     ) -> Self {
-        Self { chain, index, feed, head: watch::Sender::new(None), keep, failures: Mutex::default(), metrics }
+        Self {
+            chain,
+            index,
+            feed,
+            head: watch::Sender::new(None),
+            keep,
+            failures: Mutex::default(),
+            metrics,
+        }
     }
 
     /// The newest indexed block, as it changes.
@@ -99,6 +107,8 @@ impl Follower {
                     log::warn!(target: TARGET, "The Ethereum index is stuck and tries again: {error:?}");
                     RETRY_AFTER
                 }
+                // The node is stopping.
+                Err(error) if error.is_cancelled() => return,
                 // A panic below; the index is transactional, so trying again is safe.
                 Err(error) => {
                     log::error!(target: TARGET, "The Ethereum index failed and starts over: {error}");
@@ -129,8 +139,14 @@ impl Follower {
         if !removed.is_empty() {
             let mut changes = Vec::with_capacity(removed.len());
             for entry in &removed {
-                let logs = self.index.block(entry.number)?.map(|block| block.placed_logs().collect::<Vec<_>>());
-                let logs = logs.unwrap_or_default().into_iter().map(|log| crate::types::Log { removed: true, ..log });
+                let logs = self
+                    .index
+                    .block(entry.number)?
+                    .map(|block| block.placed_logs().collect::<Vec<_>>());
+                let logs = logs
+                    .unwrap_or_default()
+                    .into_iter()
+                    .map(|log| crate::types::Log { removed: true, ..log });
                 changes.push(Change::Removed(*entry, Arc::new(logs.collect())));
             }
             self.index.rewind(keep.map(|entry| entry.number))?;
@@ -161,12 +177,16 @@ impl Follower {
             if next > self.chain.tips().best_number {
                 return Ok(Progress::Done);
             }
-            let Some(hash) = self.chain.canonical(next)? else { return Ok(Progress::Done) };
+            let Some(hash) = self.chain.canonical(next)? else {
+                return Ok(Progress::Done);
+            };
             if self.given_up(hash) {
                 next += 1;
                 continue;
             }
-            let Some((_, parent)) = self.chain.parent(hash)? else { return Ok(Progress::Done) };
+            let Some((_, parent)) = self.chain.parent(hash)? else {
+                return Ok(Progress::Done);
+            };
             if at.is_some_and(|entry| entry.number + 1 == next && entry.hash != parent) {
                 // The best chain changed under our feet.
                 return Ok(Progress::More);
@@ -187,7 +207,11 @@ impl Follower {
             }
             match extract(&*self.chain, hash).and_then(|block| self.index.insert(&block).map(|()| block)) {
                 Ok(block) => {
-                    let entry = Entry { number: next, hash, eth_hash: block.block.hash };
+                    let entry = Entry {
+                        number: next,
+                        hash,
+                        eth_hash: block.block.hash,
+                    };
                     at = Some(entry);
                     self.set_head(at);
                     self.feed.push(Change::Added(entry));
@@ -212,13 +236,19 @@ impl Follower {
             _ => 0,
         };
         for _ in 0..most {
-            let Some(tail) = self.index.tail()? else { return Ok(Progress::Done) };
+            let Some(tail) = self.index.tail()? else {
+                return Ok(Progress::Done);
+            };
             if tail.number <= floor {
                 return Ok(Progress::Done);
             }
-            let Some((_, hash)) = self.chain.parent(tail.hash)? else { return Ok(Progress::Done) };
+            let Some((_, hash)) = self.chain.parent(tail.hash)? else {
+                return Ok(Progress::Done);
+            };
             let number = tail.number - 1;
-            let Some((_, parent)) = self.chain.parent(hash)? else { return Ok(Progress::Done) };
+            let Some((_, parent)) = self.chain.parent(hash)? else {
+                return Ok(Progress::Done);
+            };
             if !self.readable(number, hash, parent) {
                 log::info!(
                     target: TARGET,
@@ -249,8 +279,12 @@ impl Follower {
     /// readable ones are the newest.
     fn first_with_state(&self, from: u32, to: u32) -> Result<u32, CallError> {
         let readable = |number: u32| -> Result<bool, CallError> {
-            let Some(hash) = self.chain.canonical(number)? else { return Ok(false) };
-            let Some((_, parent)) = self.chain.parent(hash)? else { return Ok(false) };
+            let Some(hash) = self.chain.canonical(number)? else {
+                return Ok(false);
+            };
+            let Some((_, parent)) = self.chain.parent(hash)? else {
+                return Ok(false);
+            };
             Ok(self.readable(number, hash, parent))
         };
         let (mut low, mut high) = (from, to);
@@ -324,11 +358,22 @@ mod tests {
         let index = Arc::new(Index::open(dir.path(), H256::zero()).unwrap());
         let feed = Arc::new(Feed::new(1_000));
         let follower = Follower::new(chain.clone(), index.clone(), feed.clone(), keep, None);
-        Setup { _dir: dir, chain, index, feed, follower }
+        Setup {
+            _dir: dir,
+            chain,
+            index,
+            feed,
+            follower,
+        }
     }
 
     fn numbers(index: &Index) -> Vec<u32> {
-        index.headers(0, u32::MAX).unwrap().into_iter().map(|(number, _)| number).collect()
+        index
+            .headers(0, u32::MAX)
+            .unwrap()
+            .into_iter()
+            .map(|(number, _)| number)
+            .collect()
     }
 
     fn head(follower: &Follower) -> Entry {
@@ -353,23 +398,37 @@ mod tests {
         s.follower.start().unwrap();
         let lost = transfer(0, H160::repeat_byte(1));
         for nonce in 0..5 {
-            s.chain.add(vec![(transfer(nonce, H160::repeat_byte(1)), true, vec![])]);
+            s.chain
+                .add(vec![(transfer(nonce, H160::repeat_byte(1)), true, vec![])]);
         }
         s.follower.catch_up();
         assert_eq!(head(&s.follower).number, 5);
-        assert!(s.index.transaction(crate::extract::transaction_hash(&lost)).unwrap().is_some());
+        assert!(s
+            .index
+            .transaction(crate::extract::transaction_hash(&lost))
+            .unwrap()
+            .is_some());
         // The node comes back with genesis only, as after a crash that lost its unflushed tip.
         s.chain.truncate(0);
         let again = Follower::new(s.chain.clone(), s.index.clone(), s.feed.clone(), None, None);
         again.start().unwrap();
         assert_eq!(head(&again).number, 0);
         assert_eq!(numbers(&s.index), [0]);
-        assert_eq!(s.index.transaction(crate::extract::transaction_hash(&lost)).unwrap(), None);
+        assert_eq!(
+            s.index
+                .transaction(crate::extract::transaction_hash(&lost))
+                .unwrap(),
+            None
+        );
         // The same transaction is mined again, later.
         s.chain.add(vec![]);
         s.chain.add(vec![(lost.clone(), true, vec![])]);
         again.catch_up();
-        let mined = s.index.transaction(crate::extract::transaction_hash(&lost)).unwrap().unwrap();
+        let mined = s
+            .index
+            .transaction(crate::extract::transaction_hash(&lost))
+            .unwrap()
+            .unwrap();
         assert_eq!(mined.block.number, 2);
     }
 
@@ -381,7 +440,8 @@ mod tests {
         let emitter = H160::repeat_byte(9);
         (0..4).for_each(|nonce| {
             let bytes = transfer(nonce, H160::repeat_byte(1));
-            s.chain.add(vec![(bytes, true, vec![(emitter, vec![], vec![nonce as u8])])]);
+            s.chain
+                .add(vec![(bytes, true, vec![(emitter, vec![], vec![nonce as u8])])]);
         });
         s.follower.catch_up();
         let position = s.feed.position();
@@ -416,7 +476,10 @@ mod tests {
         // A warp sync: bodies and headers are there, states only from block 80 on.
         s.chain.prune_states_below(80);
         s.follower.catch_up();
-        assert_eq!(numbers(&s.index), std::iter::once(0).chain(81..=100).collect::<Vec<_>>());
+        assert_eq!(
+            numbers(&s.index),
+            std::iter::once(0).chain(81..=100).collect::<Vec<_>>()
+        );
         assert_eq!(s.index.first_missing(0, 100).unwrap(), Some(1));
     }
 
@@ -460,7 +523,10 @@ mod tests {
         for _ in 0..3 {
             s.chain.add(vec![]);
         }
-        let reached = tokio::time::timeout(Duration::from_secs(30), watched.wait_for(|h| h.is_some_and(|h| h.number == 3)));
+        let reached = tokio::time::timeout(
+            Duration::from_secs(30),
+            watched.wait_for(|h| h.is_some_and(|h| h.number == 3)),
+        );
         reached.await.unwrap().unwrap();
         task.abort();
     }

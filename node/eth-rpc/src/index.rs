@@ -95,15 +95,26 @@ pub(crate) struct Index {
 impl Index {
     /// Opens the index in `dir`, making both if need be, for the chain that starts with `genesis`.
     pub(crate) fn open(dir: &Path, genesis: H256) -> Result<Self, Error> {
-        let fail = |problem: String| Error::Index { dir: dir.to_owned(), problem };
+        let fail = |problem: String| Error::Index {
+            dir: dir.to_owned(),
+            problem,
+        };
         std::fs::create_dir_all(dir).map_err(|error| fail(error.to_string()))?;
         let path = dir.join(FILE);
         let mut writer = connect(&path).map_err(|error| fail(error.to_string()))?;
         let stored = prepare(&mut writer, genesis).map_err(fail)?;
         if stored != genesis {
-            return Err(Error::OtherChain { dir: dir.to_owned(), stored, node: genesis });
+            return Err(Error::OtherChain {
+                dir: dir.to_owned(),
+                stored,
+                node: genesis,
+            });
         }
-        Ok(Self { path, writer: Mutex::new(writer), readers: Mutex::default() })
+        Ok(Self {
+            path,
+            writer: Mutex::new(writer),
+            readers: Mutex::default(),
+        })
     }
 
     fn read<T>(&self, query: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, CallError> {
@@ -160,7 +171,12 @@ impl Index {
 
     fn entry(&self, which: &str, parameters: impl rusqlite::Params) -> Result<Option<Entry>, CallError> {
         self.read(|db| {
-            first(db, &format!("SELECT number, hash, eth_hash FROM blocks {which}"), parameters, |row| entry(row, 0))
+            first(
+                db,
+                &format!("SELECT number, hash, eth_hash FROM blocks {which}"),
+                parameters,
+                |row| entry(row, 0),
+            )
         })
     }
 
@@ -201,7 +217,11 @@ impl Index {
             let query = "SELECT b.number, b.hash, b.eth_hash, t.position, t.data
                  FROM transactions t JOIN blocks b ON b.number = t.block WHERE t.hash = ?";
             first(db, query, [transaction.as_bytes()], |row| {
-                Ok(Mined { block: entry(row, 0)?, position: row.get(3)?, transaction: unpack(row, 4)? })
+                Ok(Mined {
+                    block: entry(row, 0)?,
+                    position: row.get(3)?,
+                    transaction: unpack(row, 4)?,
+                })
             })
         })
     }
@@ -216,7 +236,13 @@ impl Index {
 
     /// The logs from block `from` to block `to` that fit, in order, at most `limit` of them. Blocks that are not indexed
     /// have none: see [`Index::logs_of_range`].
-    pub(crate) fn logs(&self, from: u32, to: u32, wanted: &LogPattern, limit: u32) -> Result<Vec<Log>, CallError> {
+    pub(crate) fn logs(
+        &self,
+        from: u32,
+        to: u32,
+        wanted: &LogPattern,
+        limit: u32,
+    ) -> Result<Vec<Log>, CallError> {
         self.read(|db| find_logs(db, from, to, wanted, limit))
     }
 
@@ -244,14 +270,13 @@ impl Index {
     pub(crate) fn insert(&self, block: &EthBlock) -> Result<(), CallError> {
         self.write(|db| {
             remove(db, "=", block.number)?;
-            db.prepare_cached("INSERT INTO blocks (number, hash, eth_hash, block) VALUES (?, ?, ?, ?)")?.execute(
-                params![
+            db.prepare_cached("INSERT INTO blocks (number, hash, eth_hash, block) VALUES (?, ?, ?, ?)")?
+                .execute(params![
                     block.number,
                     block.hash.as_bytes(),
                     block.block.hash.as_bytes(),
                     squeeze(&block.block.encode())
-                ],
-            )?;
+                ])?;
             let mut add = db.prepare_cached(
                 "INSERT OR REPLACE INTO transactions (hash, block, position, data) VALUES (?, ?, ?, ?)",
             )?;
@@ -311,20 +336,32 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
 /// Makes the tables in a new database, checks the version of an old one, and returns its genesis hash.
 fn prepare(connection: &mut Connection, genesis: H256) -> Result<H256, String> {
     let fail = |error: rusqlite::Error| error.to_string();
-    let transaction =
-        connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(fail)?;
-    let version: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(fail)?;
+    let transaction = connection
+        .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
+        .map_err(fail)?;
+    let version: i64 = transaction
+        .pragma_query_value(None, "user_version", |row| row.get(0))
+        .map_err(fail)?;
     if version == 0 {
         transaction.execute_batch(SCHEMA).map_err(fail)?;
         transaction
-            .execute("INSERT INTO meta (key, value) VALUES ('genesis', ?)", [genesis.as_bytes()])
+            .execute(
+                "INSERT INTO meta (key, value) VALUES ('genesis', ?)",
+                [genesis.as_bytes()],
+            )
             .map_err(fail)?;
-        transaction.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(fail)?;
+        transaction
+            .pragma_update(None, "user_version", SCHEMA_VERSION)
+            .map_err(fail)?;
     } else if version != SCHEMA_VERSION {
-        return Err(format!("it has format version {version} and this node reads version {SCHEMA_VERSION}"));
+        return Err(format!(
+            "it has format version {version} and this node reads version {SCHEMA_VERSION}"
+        ));
     }
     let stored = transaction
-        .query_row("SELECT value FROM meta WHERE key = 'genesis'", [], |row| hash(row, 0))
+        .query_row("SELECT value FROM meta WHERE key = 'genesis'", [], |row| {
+            hash(row, 0)
+        })
         .map_err(fail)?;
     transaction.commit().map_err(fail)?;
     Ok(stored)
@@ -378,7 +415,10 @@ fn find_logs(
         *query += &format!(" AND {column} IN ({marks})");
     };
     if !wanted.addresses.is_empty() {
-        let addresses = wanted.addresses.iter().map(|address| Value::from(address.as_bytes().to_vec()));
+        let addresses = wanted
+            .addresses
+            .iter()
+            .map(|address| Value::from(address.as_bytes().to_vec()));
         one_of(&mut query, "l.address", addresses.collect());
     }
     for (position, alternatives) in wanted.topics.iter().enumerate().take(MAX_TOPICS) {
@@ -386,7 +426,9 @@ fn find_logs(
         match alternatives.is_empty() {
             true => query += &format!(" AND {column} IS NOT NULL"),
             false => {
-                let topics = alternatives.iter().map(|topic| Value::from(topic.as_bytes().to_vec()));
+                let topics = alternatives
+                    .iter()
+                    .map(|topic| Value::from(topic.as_bytes().to_vec()));
                 one_of(&mut query, &column, topics.collect());
             }
         }
@@ -398,7 +440,8 @@ fn find_logs(
 
 fn remove(db: &Connection, compare: &str, number: u32) -> rusqlite::Result<()> {
     for (table, column) in [("logs", "block"), ("transactions", "block"), ("blocks", "number")] {
-        db.prepare_cached(&format!("DELETE FROM {table} WHERE {column} {compare} ?"))?.execute([number])?;
+        db.prepare_cached(&format!("DELETE FROM {table} WHERE {column} {compare} ?"))?
+            .execute([number])?;
     }
     Ok(())
 }
@@ -408,7 +451,11 @@ fn hash(row: &Row, column: usize) -> rusqlite::Result<H256> {
 }
 
 fn entry(row: &Row, first: usize) -> rusqlite::Result<Entry> {
-    Ok(Entry { number: row.get(first)?, hash: hash(row, first + 1)?, eth_hash: hash(row, first + 2)? })
+    Ok(Entry {
+        number: row.get(first)?,
+        hash: hash(row, first + 1)?,
+        eth_hash: hash(row, first + 2)?,
+    })
 }
 
 fn topics(row: &Row, first: usize) -> rusqlite::Result<Vec<H256>> {
@@ -499,10 +546,24 @@ mod tests {
         assert_eq!(index.by_eth_hash(block.block.hash).unwrap().unwrap().number, 5);
         let mined = index.transaction(block.transactions[2].hash).unwrap().unwrap();
         assert_eq!((mined.position, &mined.transaction), (2, &block.transactions[2]));
-        assert_eq!(mined.block, Entry { number: 5, hash: block.hash, eth_hash: block.block.hash });
+        assert_eq!(
+            mined.block,
+            Entry {
+                number: 5,
+                hash: block.hash,
+                eth_hash: block.block.hash
+            }
+        );
         let placed: Vec<Log> = block.placed_logs().collect();
         assert_eq!(index.logs(0, 10, &LogPattern::default(), 100).unwrap(), placed);
-        assert_eq!(index.logs_of(5, 1).unwrap(), placed.iter().filter(|l| l.transaction_index == U256::one()).cloned().collect::<Vec<_>>());
+        assert_eq!(
+            index.logs_of(5, 1).unwrap(),
+            placed
+                .iter()
+                .filter(|l| l.transaction_index == U256::one())
+                .cloned()
+                .collect::<Vec<_>>()
+        );
         assert_eq!(index.transaction(H256::zero()).unwrap(), None);
     }
 
@@ -531,7 +592,14 @@ mod tests {
         let mut again = sample_block(4, 1, 2);
         again.transactions[1].hash = gone.transactions[0].hash;
         index.insert(&again).unwrap();
-        assert_eq!(index.transaction(gone.transactions[0].hash).unwrap().unwrap().position, 1);
+        assert_eq!(
+            index
+                .transaction(gone.transactions[0].hash)
+                .unwrap()
+                .unwrap()
+                .position,
+            1
+        );
         index.rewind(None).unwrap();
         assert_eq!(index.head().unwrap(), None);
     }
@@ -549,7 +617,9 @@ mod tests {
     #[test]
     fn first_missing_should_name_the_gap() {
         let (_dir, index) = index();
-        [0, 1, 2, 5, 6].iter().for_each(|number| index.insert(&sample_block(*number, 0, 0)).unwrap());
+        [0, 1, 2, 5, 6]
+            .iter()
+            .for_each(|number| index.insert(&sample_block(*number, 0, 0)).unwrap());
         assert_eq!(index.first_missing(0, 2).unwrap(), None);
         assert_eq!(index.first_missing(0, 6).unwrap(), Some(3));
         assert_eq!(index.first_missing(5, 8).unwrap(), Some(7));
@@ -563,26 +633,39 @@ mod tests {
         println!("seed {seed}");
         let mut random = StdRng::seed_from_u64(seed);
         let (_dir, index) = index();
-        let blocks: Vec<_> = (0..20).map(|number| sample_block(number, random.gen(), random.gen_range(0..4))).collect();
+        let blocks: Vec<_> = (0..20)
+            .map(|number| sample_block(number, random.gen(), random.gen_range(0..4)))
+            .collect();
         blocks.iter().for_each(|block| index.insert(block).unwrap());
         let all: Vec<Log> = blocks.iter().flat_map(|block| block.placed_logs()).collect();
         for _ in 0..200 {
             let mut some = |most: usize| -> Vec<u8> {
-                (0..random.gen_range(0..=most)).map(|_| random.gen_range(0..4)).collect()
+                (0..random.gen_range(0..=most))
+                    .map(|_| random.gen_range(0..4))
+                    .collect()
             };
             let pattern = LogPattern {
                 addresses: some(2).into_iter().map(H160::repeat_byte).collect(),
-                topics: some(3).into_iter().map(|_| some(2).into_iter().map(H256::repeat_byte).collect()).collect(),
+                topics: some(3)
+                    .into_iter()
+                    .map(|_| some(2).into_iter().map(H256::repeat_byte).collect())
+                    .collect(),
             };
             let (from, to) = (random.gen_range(0..20), random.gen_range(0..20));
             let limit = random.gen_range(1..30);
             let expected: Vec<Log> = all
                 .iter()
-                .filter(|log| (U256::from(from)..=U256::from(to)).contains(&log.block_number) && pattern.matches(log))
+                .filter(|log| {
+                    (U256::from(from)..=U256::from(to)).contains(&log.block_number) && pattern.matches(log)
+                })
                 .take(limit as usize)
                 .cloned()
                 .collect();
-            assert_eq!(index.logs(from, to, &pattern, limit).unwrap(), expected, "{pattern:?} {from}..{to}");
+            assert_eq!(
+                index.logs(from, to, &pattern, limit).unwrap(),
+                expected,
+                "{pattern:?} {from}..{to}"
+            );
         }
     }
 
@@ -592,8 +675,19 @@ mod tests {
         index.insert(&sample_block(0, 0, 1)).unwrap();
         drop(index);
         let error = Index::open(dir.path(), H256::repeat_byte(8)).unwrap_err();
-        assert!(matches!(error, Error::OtherChain { stored, .. } if stored == GENESIS), "{error}");
-        assert_eq!(Index::open(dir.path(), GENESIS).unwrap().head().unwrap().unwrap().number, 0);
+        assert!(
+            matches!(error, Error::OtherChain { stored, .. } if stored == GENESIS),
+            "{error}"
+        );
+        assert_eq!(
+            Index::open(dir.path(), GENESIS)
+                .unwrap()
+                .head()
+                .unwrap()
+                .unwrap()
+                .number,
+            0
+        );
     }
 
     #[test]
@@ -601,11 +695,22 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join(FILE), vec![0x55; 4096]).unwrap();
         let error = Index::open(dir.path(), GENESIS).unwrap_err().to_string();
-        assert!(error.contains(&dir.path().display().to_string()) && !error.contains('\n'), "{error}");
+        assert!(
+            error.contains(&dir.path().display().to_string()) && !error.contains('\n'),
+            "{error}"
+        );
         let (dir, index) = index();
-        index.writer.lock().unwrap().pragma_update(None, "user_version", 99).unwrap();
+        index
+            .writer
+            .lock()
+            .unwrap()
+            .pragma_update(None, "user_version", 99)
+            .unwrap();
         drop(index);
-        assert!(Index::open(dir.path(), GENESIS).unwrap_err().to_string().contains("version 99"));
+        assert!(Index::open(dir.path(), GENESIS)
+            .unwrap_err()
+            .to_string()
+            .contains("version 99"));
     }
 
     #[test]
@@ -626,7 +731,9 @@ mod tests {
         let mut random = StdRng::seed_from_u64(1);
         for _ in 0..500 {
             let length = random.gen_range(0..900);
-            let bytes: Vec<u8> = (0..length).map(|_| if random.gen_bool(0.8) { 0 } else { random.gen() }).collect();
+            let bytes: Vec<u8> = (0..length)
+                .map(|_| if random.gen_bool(0.8) { 0 } else { random.gen() })
+                .collect();
             assert_eq!(expand(&squeeze(&bytes)), Some(bytes));
         }
         assert_eq!(expand(&[1, 0]), None);

@@ -22,7 +22,11 @@ const MAX_DEPTH: u32 = 64;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum EthEvent {
     /// A contract emitted a log.
-    Log { address: H160, topics: Vec<H256>, data: Vec<u8> },
+    Log {
+        address: H160,
+        topics: Vec<H256>,
+        data: Vec<u8>,
+    },
     /// The transaction failed or reverted; it is in the block nevertheless.
     Reverted,
 }
@@ -47,7 +51,9 @@ impl Layout {
         let RuntimeMetadataPrefixed(_, metadata) = RuntimeMetadataPrefixed::decode(&mut encoded)
             .map_err(|error| format!("the runtime's metadata cannot be decoded: {error}"))?;
         let RuntimeMetadata::V15(metadata) = metadata else {
-            return Err(format!("the runtime's metadata is not of version {METADATA_VERSION}"));
+            return Err(format!(
+                "the runtime's metadata is not of version {METADATA_VERSION}"
+            ));
         };
         let pallet = metadata
             .pallets
@@ -60,9 +66,26 @@ impl Layout {
             .find(|constant| constant.name == "ChainId")
             .and_then(|constant| u64::decode(&mut constant.value.as_slice()).ok())
             .ok_or("the runtime's pallet Revive has no constant ChainId")?;
-        let calls = pallet.calls.as_ref().ok_or("the runtime's pallet Revive has no calls")?.ty.id;
-        let events = pallet.event.as_ref().ok_or("the runtime's pallet Revive has no events")?.ty.id;
-        Self::new(metadata.types, metadata.outer_enums.event_enum_ty.id, pallet.index, calls, events, chain_id)
+        let calls = pallet
+            .calls
+            .as_ref()
+            .ok_or("the runtime's pallet Revive has no calls")?
+            .ty
+            .id;
+        let events = pallet
+            .event
+            .as_ref()
+            .ok_or("the runtime's pallet Revive has no events")?
+            .ty
+            .id;
+        Self::new(
+            metadata.types,
+            metadata.outer_enums.event_enum_ty.id,
+            pallet.index,
+            calls,
+            events,
+            chain_id,
+        )
     }
 
     /// Looks the variants up and checks that they have the fields that are read here.
@@ -77,12 +100,22 @@ impl Layout {
         let eth_transact = variant(&types, calls, "eth_transact", &["payload"])?;
         let contract_emitted = variant(&types, events, "ContractEmitted", &["contract", "data", "topics"])?;
         let eth_revert = variant(&types, events, "EthExtrinsicRevert", &["dispatch_error"])?;
-        Ok(Self { types, event, revive, eth_transact, contract_emitted, eth_revert, chain_id })
+        Ok(Self {
+            types,
+            event,
+            revive,
+            eth_transact,
+            contract_emitted,
+            eth_revert,
+            chain_id,
+        })
     }
 
     /// The Ethereum transaction inside an extrinsic (without its length prefix), if it carries one.
     pub(crate) fn eth_payload<'a>(&self, extrinsic: &'a [u8]) -> Option<&'a [u8]> {
-        let [format, pallet, call, rest @ ..] = extrinsic else { return None };
+        let [format, pallet, call, rest @ ..] = extrinsic else {
+            return None;
+        };
         if !BARE_FORMATS.contains(format) || (*pallet, *call) != (self.revive, self.eth_transact) {
             return None;
         }
@@ -101,8 +134,11 @@ impl Layout {
     /// What Ethereum transactions did, with the index of their extrinsic, from the encoded events of a block.
     pub(crate) fn eth_events(&self, encoded: &[u8]) -> Result<Vec<(u32, EthEvent)>, String> {
         let input = &mut &encoded[..];
-        let fail = |what: &str, error: codec::Error| format!("event list cannot be decoded at {what}: {error}");
-        let count = Compact::<u32>::decode(input).map_err(|e| fail("its length", e))?.0;
+        let fail =
+            |what: &str, error: codec::Error| format!("event list cannot be decoded at {what}: {error}");
+        let count = Compact::<u32>::decode(input)
+            .map_err(|e| fail("its length", e))?
+            .0;
         let mut found = Vec::new();
         for _ in 0..count {
             let extrinsic = match u8::decode(input).map_err(|e| fail("a phase", e))? {
@@ -114,10 +150,16 @@ impl Layout {
             match (ours, input.get(1).copied()) {
                 (true, Some(index)) if index == self.contract_emitted => {
                     *input = &input[2..];
-                    let (address, data, topics) =
-                        Decode::decode(input).map_err(|e| fail("a log", e))?;
+                    let (address, data, topics) = Decode::decode(input).map_err(|e| fail("a log", e))?;
                     if let Some(extrinsic) = extrinsic {
-                        found.push((extrinsic, EthEvent::Log { address, topics, data }));
+                        found.push((
+                            extrinsic,
+                            EthEvent::Log {
+                                address,
+                                topics,
+                                data,
+                            },
+                        ));
                     }
                 }
                 (true, Some(index)) if index == self.eth_revert => {
@@ -141,11 +183,15 @@ impl Layout {
         if depth > MAX_DEPTH {
             return Err("a type of an event is nested too deeply".into());
         }
-        let ty = self.types.resolve(id).ok_or_else(|| format!("type {id} is not in the metadata"))?;
+        let ty = self
+            .types
+            .resolve(id)
+            .ok_or_else(|| format!("type {id} is not in the metadata"))?;
         match &ty.type_def {
-            TypeDef::Composite(composite) => {
-                composite.fields.iter().try_for_each(|field| self.skip(field.ty.id, input, depth + 1))
-            }
+            TypeDef::Composite(composite) => composite
+                .fields
+                .iter()
+                .try_for_each(|field| self.skip(field.ty.id, input, depth + 1)),
             TypeDef::Variant(enumeration) => {
                 let index = take(input, 1)?[0];
                 let variant = enumeration
@@ -153,16 +199,20 @@ impl Layout {
                     .iter()
                     .find(|variant| variant.index == index)
                     .ok_or_else(|| format!("type {id} has no variant {index}"))?;
-                variant.fields.iter().try_for_each(|field| self.skip(field.ty.id, input, depth + 1))
+                variant
+                    .fields
+                    .iter()
+                    .try_for_each(|field| self.skip(field.ty.id, input, depth + 1))
             }
             TypeDef::Sequence(sequence) => {
                 let length = compact(input)?;
                 self.skip_many(sequence.type_param.id, length, input, depth)
             }
             TypeDef::Array(array) => self.skip_many(array.type_param.id, array.len.into(), input, depth),
-            TypeDef::Tuple(tuple) => {
-                tuple.fields.iter().try_for_each(|field| self.skip(field.id, input, depth + 1))
-            }
+            TypeDef::Tuple(tuple) => tuple
+                .fields
+                .iter()
+                .try_for_each(|field| self.skip(field.id, input, depth + 1)),
             TypeDef::Primitive(primitive) => match primitive {
                 TypeDefPrimitive::Str => {
                     let length = compact(input)?;
@@ -186,7 +236,9 @@ impl Layout {
         let def = self.types.resolve(id).map(|ty| &ty.type_def);
         if let Some(TypeDef::Primitive(primitive)) = def {
             if !matches!(primitive, TypeDefPrimitive::Str) {
-                let bytes = count.checked_mul(width(primitive) as u64).ok_or("a sequence is too long")?;
+                let bytes = count
+                    .checked_mul(width(primitive) as u64)
+                    .ok_or("a sequence is too long")?;
                 return take(input, bytes).map(drop);
             }
         }
@@ -213,7 +265,9 @@ fn variant(types: &PortableRegistry, id: u32, name: &str, fields: &[&str]) -> Re
         .ok_or_else(|| format!("pallet {REVIVE} of this runtime has no {name}"))?;
     let has: Vec<&str> = found.fields.iter().map(field_name).collect();
     if has != fields {
-        return Err(format!("{REVIVE}::{name} has the fields {has:?} and this node reads {fields:?}: update the node"));
+        return Err(format!(
+            "{REVIVE}::{name} has the fields {has:?} and this node reads {fields:?}: update the node"
+        ));
     }
     Ok(found.index)
 }
@@ -244,7 +298,9 @@ fn take<'a>(input: &mut &'a [u8], count: impl TryInto<usize>) -> Result<&'a [u8]
 }
 
 fn compact(input: &mut &[u8]) -> Result<u64, String> {
-    Compact::<u64>::decode(input).map(|compact| compact.0).map_err(|error| format!("bad length in an event: {error}"))
+    Compact::<u64>::decode(input)
+        .map(|compact| compact.0)
+        .map_err(|error| format!("bad length in an event: {error}"))
 }
 
 fn skip_compact(input: &mut &[u8]) -> Result<(), String> {
@@ -267,16 +323,28 @@ pub(crate) mod tests {
     #[allow(dead_code)]
     enum System {
         #[codec(index = 0)]
-        Success { weight: (Compact<u64>, Compact<u64>), class: Option<bool> },
+        Success {
+            weight: (Compact<u64>, Compact<u64>),
+            class: Option<bool>,
+        },
         #[codec(index = 7)]
-        Remarked { text: String, blobs: Vec<Vec<u8>>, fixed: [u16; 3], deep: Vec<Option<(u128, bool)>> },
+        Remarked {
+            text: String,
+            blobs: Vec<Vec<u8>>,
+            fixed: [u16; 3],
+            deep: Vec<Option<(u128, bool)>>,
+        },
     }
 
     #[derive(Encode, TypeInfo)]
     #[allow(dead_code)]
     enum Revive {
         #[codec(index = 3)]
-        ContractEmitted { contract: H160, data: Vec<u8>, topics: Vec<H256> },
+        ContractEmitted {
+            contract: H160,
+            data: Vec<u8>,
+            topics: Vec<H256>,
+        },
         #[codec(index = 4)]
         Instantiated { deployer: H160, contract: H160 },
         #[codec(index = 5)]
@@ -328,7 +396,13 @@ pub(crate) mod tests {
     /// The encoded events of a block in which extrinsic 1 emitted `logs` and extrinsic 2 reverted.
     pub(crate) fn sample_events(logs: &[(H160, Vec<H256>, Vec<u8>)]) -> Vec<u8> {
         let mut events = vec![
-            (None, Event::System(System::Success { weight: (Compact(70_000), Compact(1)), class: Some(true) })),
+            (
+                None,
+                Event::System(System::Success {
+                    weight: (Compact(70_000), Compact(1)),
+                    class: Some(true),
+                }),
+            ),
             (
                 Some(0),
                 Event::System(System::Remarked {
@@ -340,19 +414,50 @@ pub(crate) mod tests {
             ),
         ];
         for (contract, topics, data) in logs.iter().cloned() {
-            events.push((Some(1), Event::Revive(Revive::ContractEmitted { contract, data, topics })));
+            events.push((
+                Some(1),
+                Event::Revive(Revive::ContractEmitted {
+                    contract,
+                    data,
+                    topics,
+                }),
+            ));
         }
-        events.push((Some(1), Event::Revive(Revive::Instantiated { deployer: H160::zero(), contract: H160::zero() })));
-        events.push((Some(2), Event::Revive(Revive::EthExtrinsicRevert { dispatch_error: Err("no".into()) })));
+        events.push((
+            Some(1),
+            Event::Revive(Revive::Instantiated {
+                deployer: H160::zero(),
+                contract: H160::zero(),
+            }),
+        ));
+        events.push((
+            Some(2),
+            Event::Revive(Revive::EthExtrinsicRevert {
+                dispatch_error: Err("no".into()),
+            }),
+        ));
         encode_events(events)
     }
 
     #[test]
     fn eth_events_should_be_found_between_events_of_any_shape() {
-        let log = (H160::repeat_byte(9), vec![H256::repeat_byte(8), H256::repeat_byte(7)], vec![1, 2, 3]);
-        let found = layout().eth_events(&sample_events(&[log.clone(), log.clone()])).unwrap();
-        let expected = EthEvent::Log { address: log.0, topics: log.1, data: log.2 };
-        assert_eq!(found, [(1, expected.clone()), (1, expected), (2, EthEvent::Reverted)]);
+        let log = (
+            H160::repeat_byte(9),
+            vec![H256::repeat_byte(8), H256::repeat_byte(7)],
+            vec![1, 2, 3],
+        );
+        let found = layout()
+            .eth_events(&sample_events(&[log.clone(), log.clone()]))
+            .unwrap();
+        let expected = EthEvent::Log {
+            address: log.0,
+            topics: log.1,
+            data: log.2,
+        };
+        assert_eq!(
+            found,
+            [(1, expected.clone()), (1, expected), (2, EthEvent::Reverted)]
+        );
     }
 
     #[test]
@@ -360,7 +465,10 @@ pub(crate) mod tests {
         let good = sample_events(&[(H160::zero(), vec![], vec![])]);
         assert!(layout().eth_events(&good).is_ok());
         for length in 0..good.len() {
-            assert!(layout().eth_events(&good[..length]).is_err(), "cut at {length} was accepted");
+            assert!(
+                layout().eth_events(&good[..length]).is_err(),
+                "cut at {length} was accepted"
+            );
         }
         let mut longer = good.clone();
         longer.push(0);
@@ -400,12 +508,19 @@ pub(crate) mod tests {
         #[derive(TypeInfo)]
         #[allow(dead_code)]
         enum Changed {
-            ContractEmitted { contract: H160, topics: Vec<H256>, data: Vec<u8> },
+            ContractEmitted {
+                contract: H160,
+                topics: Vec<H256>,
+                data: Vec<u8>,
+            },
         }
         let mut registry = Registry::new();
         let calls = registry.register_type(&meta_type::<Calls>()).id;
         let events = registry.register_type(&meta_type::<Changed>()).id;
         let error = Layout::new(registry.into(), events, 60, calls, events, 1).unwrap_err();
-        assert!(error.contains("ContractEmitted") && error.contains("update the node"), "{error}");
+        assert!(
+            error.contains("ContractEmitted") && error.contains("update the node"),
+            "{error}"
+        );
     }
 }

@@ -13,8 +13,8 @@
 //! | `api` | the methods |
 //! | `server`, `limits` | HTTP and WebSocket, origins, rates |
 //!
-//! A block is `latest` once it is indexed, which is some milliseconds after the node imported it: so whoever sees a block
-//! also finds its receipts and logs. `pending` means the node's best block and the transactions in its pool.
+//! A block is `latest` once it is indexed, shortly after the node imported it: so whoever sees a block also finds its
+//! receipts and logs. `pending` means the node's best block and the transactions in its pool.
 //!
 //! The registry's `pallet-revive-eth-rpc` is a program rather than a library: its server takes over process, logger and
 //! signals, and the types it is made of are private. This crate uses the same runtime API and shares no code with it.
@@ -185,7 +185,14 @@ where
     C::Api: Metadata<Block> + ReviveApi<Block, AccountId32, u128, u32, u32, u64>,
     P: TransactionPool<Block = Block, Hash = H256> + 'static,
 {
-    let NodeParts { client, pool, sync, spawn, registry, client_version } = node;
+    let NodeParts {
+        client,
+        pool,
+        sync,
+        spawn,
+        registry,
+        client_version,
+    } = node;
     let listener = server::listen(config.listen).await?;
     let address = listener.local_addr().unwrap_or(config.listen);
     let metrics = registry
@@ -200,14 +207,23 @@ where
     let network: Arc<dyn Network> = sync;
     let changes = Arc::new(Feed::new(REMEMBERED_CHANGES));
     let arrivals = Arc::new(Feed::new(REMEMBERED_ARRIVALS));
-    let keep = config.pruning.map(|blocks| u32::try_from(blocks).unwrap_or(u32::MAX));
+    let keep = config
+        .pruning
+        .map(|blocks| u32::try_from(blocks).unwrap_or(u32::MAX));
 
     let opening = {
-        let (chain, changes, dir, metrics) = (chain.clone(), changes.clone(), config.db_dir.clone(), metrics.clone());
+        let (chain, changes, dir, metrics) = (
+            chain.clone(),
+            changes.clone(),
+            config.db_dir.clone(),
+            metrics.clone(),
+        );
         tokio::task::spawn_blocking(move || -> Result<_, Error> {
             let index = Arc::new(Index::open(&dir, genesis)?);
             let follower = Follower::new(chain, index.clone(), changes, keep, metrics);
-            follower.start().map_err(|error| Error::Chain(format!("{error:?}")))?;
+            follower
+                .start()
+                .map_err(|error| Error::Chain(format!("{error:?}")))?;
             Ok((index, Arc::new(follower)))
         })
     };
@@ -221,7 +237,11 @@ where
         changes,
         arrivals: arrivals.clone(),
         head: follower.head(),
-        accounts: if config.dev_accounts { accounts::development() } else { vec![] },
+        accounts: if config.dev_accounts {
+            accounts::development()
+        } else {
+            vec![]
+        },
         max_log_blocks: config.max_log_blocks,
         max_logs: config.max_logs,
         max_filters: config.max_filters,
@@ -242,12 +262,17 @@ async fn watch_pool(chain: Arc<dyn Chain>, pool: Arc<dyn Pool>, arrivals: Arc<Fe
     let mut stream = pool.arrivals();
     let mut layout = None;
     while let Some(bytes) = stream.next().await {
-        if layout.as_ref().is_none_or(|(_, read): &(_, Instant)| read.elapsed() > LAYOUT_FRESH) {
+        if layout
+            .as_ref()
+            .is_none_or(|(_, read): &(_, Instant)| read.elapsed() > LAYOUT_FRESH)
+        {
             let chain = chain.clone();
             let read = tokio::task::spawn_blocking(move || chain.layout(chain.tips().best_hash)).await;
             match read {
                 Ok(Ok(read)) => layout = Some((read, Instant::now())),
-                Ok(Err(error)) => log::debug!(target: TARGET, "Pool transactions cannot be read now: {error:?}"),
+                Ok(Err(error)) => {
+                    log::debug!(target: TARGET, "Pool transactions cannot be read now: {error:?}")
+                }
                 // The node is stopping.
                 Err(_) => return,
             }

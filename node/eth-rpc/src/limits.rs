@@ -26,7 +26,10 @@ struct Bucket {
 
 impl RateLimiter {
     pub(crate) fn new(per_minute: NonZeroU32) -> Self {
-        Self { per_minute, buckets: Mutex::default() }
+        Self {
+            per_minute,
+            buckets: Mutex::default(),
+        }
     }
 
     /// Calls a minute.
@@ -38,8 +41,9 @@ impl RateLimiter {
     pub(crate) fn take(&self, address: IpAddr, now: Instant) -> Result<(), Duration> {
         let full = f64::from(self.per_minute.get());
         let per_second = full / 60.0;
-        let refilled =
-            |bucket: &Bucket| (bucket.calls + now.duration_since(bucket.at).as_secs_f64() * per_second).min(full);
+        let refilled = |bucket: &Bucket| {
+            (bucket.calls + now.duration_since(bucket.at).as_secs_f64() * per_second).min(full)
+        };
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         if buckets.len() >= MAX_ADDRESSES {
             buckets.retain(|_, bucket| refilled(bucket) < full);
@@ -47,7 +51,10 @@ impl RateLimiter {
         let bucket = buckets.entry(address).or_insert(Bucket { calls: full, at: now });
         let calls = refilled(bucket);
         let allowed = calls >= 1.0;
-        *bucket = Bucket { calls: if allowed { calls - 1.0 } else { calls }, at: now };
+        *bucket = Bucket {
+            calls: if allowed { calls - 1.0 } else { calls },
+            at: now,
+        };
         match allowed {
             true => Ok(()),
             false => Err(Duration::from_secs_f64((1.0 - calls) / per_second)),
@@ -69,8 +76,14 @@ mod tests {
         let start = Instant::now();
         assert!((0..60).all(|_| limiter.take(A, start).is_ok()));
         let wait = limiter.take(A, start).unwrap_err();
-        assert!(wait <= Duration::from_secs(1) && wait > Duration::from_millis(900), "{wait:?}");
-        assert!(limiter.take(B, start).is_ok(), "another address pays for the first");
+        assert!(
+            wait <= Duration::from_secs(1) && wait > Duration::from_millis(900),
+            "{wait:?}"
+        );
+        assert!(
+            limiter.take(B, start).is_ok(),
+            "another address pays for the first"
+        );
         assert!(limiter.take(A, start + Duration::from_millis(1_001)).is_ok());
         assert!(limiter.take(A, start + Duration::from_millis(1_002)).is_err());
     }

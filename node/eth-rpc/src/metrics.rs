@@ -1,6 +1,8 @@
 //! What the node's Prometheus endpoint tells about the Ethereum RPC.
 
-use substrate_prometheus_endpoint::{register, Counter, CounterVec, Gauge, Opts, PrometheusError, Registry, U64};
+use substrate_prometheus_endpoint::{
+    register, Counter, CounterVec, Gauge, Opts, PrometheusError, Registry, U64,
+};
 
 /// The metrics.
 #[derive(Clone)]
@@ -20,11 +22,17 @@ impl Metrics {
     pub(crate) fn register(registry: &Registry) -> Result<Self, PrometheusError> {
         Ok(Self {
             head: register(
-                Gauge::new("openledger_eth_rpc_indexed_block", "Highest block in the Ethereum index")?,
+                Gauge::new(
+                    "openledger_eth_rpc_indexed_block",
+                    "Highest block in the Ethereum index",
+                )?,
                 registry,
             )?,
             tail: register(
-                Gauge::new("openledger_eth_rpc_filled_block", "Lowest block filled in behind by the Ethereum index")?,
+                Gauge::new(
+                    "openledger_eth_rpc_filled_block",
+                    "Lowest block filled in behind by the Ethereum index",
+                )?,
                 registry,
             )?,
             reorganised: register(
@@ -36,7 +44,10 @@ impl Metrics {
             )?,
             calls: register(
                 CounterVec::new(
-                    Opts::new("openledger_eth_rpc_calls", "Calls to the Ethereum JSON-RPC by outcome"),
+                    Opts::new(
+                        "openledger_eth_rpc_calls",
+                        "Calls to the Ethereum JSON-RPC by outcome",
+                    ),
                     &["outcome"],
                 )?,
                 registry,

@@ -16,7 +16,9 @@ mod tests {
     use super::*;
 
     fn pool(of: &[(u8, u32)]) -> HashSet<Vec<u8>> {
-        of.iter().map(|(account, nonce)| (AccountId32::new([*account; 32]), *nonce).encode()).collect()
+        of.iter()
+            .map(|(account, nonce)| (AccountId32::new([*account; 32]), *nonce).encode())
+            .collect()
     }
 
     #[test]

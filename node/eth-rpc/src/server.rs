@@ -15,9 +15,12 @@ use hyper::{
 use jsonrpsee::{
     core::{traits::IdProvider, BoxError},
     server::{
-        middleware::{http::HostFilterLayer, rpc::{RpcServiceBuilder, RpcServiceT}},
-        serve_with_graceful_shutdown, stop_channel, ws, BatchRequestConfig, HttpBody, HttpResponse, MethodResponse,
-        Methods, PingConfig, Server, ServerHandle,
+        middleware::{
+            http::HostFilterLayer,
+            rpc::{RpcServiceBuilder, RpcServiceT},
+        },
+        serve_with_graceful_shutdown, stop_channel, ws, BatchRequestConfig, HttpBody, HttpResponse,
+        MethodResponse, Methods, PingConfig, Server, ServerHandle,
     },
     types::{ErrorObjectOwned, Request as Call, SubscriptionId},
     Extensions,
@@ -60,7 +63,9 @@ impl Origins {
             return Ok(Self::Any);
         }
         let parse = |origin: &String| {
-            let value = HeaderValue::from_str(origin).ok().filter(|_| origin.contains("://"));
+            let value = HeaderValue::from_str(origin)
+                .ok()
+                .filter(|_| origin.contains("://"));
             value.ok_or_else(|| Error::Origin(origin.clone()))
         };
         given.iter().map(parse).collect::<Result<_, _>>().map(Self::These)
@@ -80,7 +85,9 @@ impl Origins {
     /// Whether a WebSocket may be opened. Browsers let any page open one, so this server has to look at the page's origin
     /// itself; clients other than browsers name none, and pages on this machine are a developer's own.
     fn may_open_websocket(&self, headers: &HeaderMap) -> bool {
-        let Some(origin) = headers.get(ORIGIN) else { return true };
+        let Some(origin) = headers.get(ORIGIN) else {
+            return true;
+        };
         match self {
             Self::Any => true,
             Self::These(origins) => origins.contains(origin) || origin.to_str().is_ok_and(is_loopback_page),
@@ -89,7 +96,9 @@ impl Origins {
 }
 
 fn is_loopback_page(origin: &str) -> bool {
-    let Some(authority) = origin.strip_prefix("http://").or(origin.strip_prefix("https://")) else { return false };
+    let Some(authority) = origin.strip_prefix("http://").or(origin.strip_prefix("https://")) else {
+        return false;
+    };
     let host = match authority.strip_prefix('[') {
         Some(v6) => v6.split(']').next(),
         None => authority.split(':').next(),
@@ -109,7 +118,9 @@ impl IdProvider for HexIds {
 
 /// Takes the port.
 pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
-    TcpListener::bind(address).await.map_err(|cause| Error::Listen { address, cause })
+    TcpListener::bind(address)
+        .await
+        .map_err(|cause| Error::Listen { address, cause })
 }
 
 /// The server as a task, and the handle that stops it.
@@ -123,14 +134,26 @@ pub(crate) fn serve(
     let origins = Arc::new(Origins::parse(config.cors.as_deref())?);
     // A name that points to this machine must not make a browser take a foreign page for one of its own.
     let only_local_names = config.listen.ip().is_loopback() && *origins != Origins::Any;
-    let port = listener.local_addr().map_or(config.listen.port(), |address| address.port());
+    let port = listener
+        .local_addr()
+        .map_or(config.listen.port(), |address| address.port());
     let host_filter = only_local_names
-        .then(|| HostFilterLayer::new([format!("localhost:{port}"), format!("127.0.0.1:{port}"), format!("[::1]:{port}")]))
+        .then(|| {
+            HostFilterLayer::new([
+                format!("localhost:{port}"),
+                format!("127.0.0.1:{port}"),
+                format!("[::1]:{port}"),
+            ])
+        })
         .transpose()
         .map_err(|error| Error::Chain(format!("its own address is no host name: {error}")))?;
-    let limiter = config.rate_limit_per_minute.map(|limit| Arc::new(RateLimiter::new(limit)));
+    let limiter = config
+        .rate_limit_per_minute
+        .map(|limit| Arc::new(RateLimiter::new(limit)));
 
-    let http = tower::ServiceBuilder::new().option_layer(host_filter).layer(origins.layer());
+    let http = tower::ServiceBuilder::new()
+        .option_layer(host_filter)
+        .layer(origins.layer());
     let builder = Server::builder()
         .max_request_body_size(config.max_request_size_mb.saturating_mul(MEGABYTE))
         .max_response_body_size(config.max_response_size_mb.saturating_mul(MEGABYTE))
@@ -166,15 +189,27 @@ pub(crate) fn serve(
                 },
                 () = stop.clone().shutdown() => return,
             };
-            let (builder, methods, stop, origins) = (builder.clone(), methods.clone(), stop.clone(), origins.clone());
+            let (builder, methods, stop, origins) =
+                (builder.clone(), methods.clone(), stop.clone(), origins.clone());
             let (limiter, metrics) = (limiter.clone(), metrics.clone());
             let until_stop = stop.clone().shutdown();
             let service = tower::service_fn(move |mut request: Request<Incoming>| {
                 request.extensions_mut().insert(ClientAddress(client.ip()));
-                let refused = ws::is_upgrade_request(&request) && !origins.may_open_websocket(request.headers());
-                let guard = Guard { address: client.ip(), limiter: limiter.clone(), metrics: metrics.clone() };
-                let rpc = RpcServiceBuilder::new().layer_fn(move |service| Guarded { service, guard: guard.clone() });
-                let mut service = builder.clone().set_rpc_middleware(rpc).build(methods.clone(), stop.clone());
+                let refused =
+                    ws::is_upgrade_request(&request) && !origins.may_open_websocket(request.headers());
+                let guard = Guard {
+                    address: client.ip(),
+                    limiter: limiter.clone(),
+                    metrics: metrics.clone(),
+                };
+                let rpc = RpcServiceBuilder::new().layer_fn(move |service| Guarded {
+                    service,
+                    guard: guard.clone(),
+                });
+                let mut service = builder
+                    .clone()
+                    .set_rpc_middleware(rpc)
+                    .build(methods.clone(), stop.clone());
                 async move {
                     if refused {
                         let words = "this page may not open a WebSocket here; see --eth-rpc-cors\n";
@@ -266,14 +301,21 @@ mod tests {
     }
 
     async fn start(change: impl FnOnce(&mut EthRpcConfig)) -> Running {
-        let mut config = EthRpcConfig { listen: "127.0.0.1:0".parse().unwrap(), ..EthRpcConfig::default() };
+        let mut config = EthRpcConfig {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            ..EthRpcConfig::default()
+        };
         change(&mut config);
         let listener = listen(config.listen).await.unwrap();
         let address = listener.local_addr().unwrap();
         let node = TestNode::new();
         node.sync();
         let (task, handle) = serve(listener, &config, node.eth().module().unwrap(), None).unwrap();
-        Running { address, handle, task: tokio::spawn(task) }
+        Running {
+            address,
+            handle,
+            task: tokio::spawn(task),
+        }
     }
 
     /// Sends raw HTTP and returns status line, headers and body as they came.
@@ -303,7 +345,8 @@ mod tests {
         serde_json::from_str(body).unwrap_or(Value::Null)
     }
 
-    const UPGRADE: &str = "Upgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: \
+    const UPGRADE: &str =
+        "Upgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: \
                            AAAAAAAAAAAAAAAAAAAAAA==\r\n";
 
     async fn upgrade(address: SocketAddr, origin: &str) -> String {
@@ -321,7 +364,13 @@ mod tests {
         let answer = post(server.address, "", call("eth_chainId")).await;
         assert_eq!(result(&answer)["result"], "0x27613");
         let two = json!([call("eth_chainId"), call("net_version")]);
-        assert_eq!(result(&post(server.address, "", two).await).as_array().unwrap().len(), 2);
+        assert_eq!(
+            result(&post(server.address, "", two).await)
+                .as_array()
+                .unwrap()
+                .len(),
+            2
+        );
         let three = json!([call("eth_chainId"), call("eth_chainId"), call("eth_chainId")]);
         let error = &result(&post(server.address, "", three).await)["error"];
         assert!(error["message"].as_str().unwrap().contains("batch"), "{error}");
@@ -331,22 +380,35 @@ mod tests {
     async fn calls_above_the_rate_should_be_refused_over_http_too() {
         let server = start(|config| config.rate_limit_per_minute = NonZeroU32::new(3)).await;
         for _ in 0..3 {
-            assert_eq!(result(&post(server.address, "", call("eth_chainId")).await)["result"], "0x27613");
+            assert_eq!(
+                result(&post(server.address, "", call("eth_chainId")).await)["result"],
+                "0x27613"
+            );
         }
         let error = &result(&post(server.address, "", call("eth_chainId")).await)["error"];
         assert_eq!(error["code"], LIMIT_EXCEEDED);
-        assert!(error["message"].as_str().unwrap().contains("at most 3 calls a minute"), "{error}");
+        assert!(
+            error["message"]
+                .as_str()
+                .unwrap()
+                .contains("at most 3 calls a minute"),
+            "{error}"
+        );
     }
 
     #[tokio::test]
     async fn browsers_should_be_kept_out_unless_their_page_is_named() {
         let server = start(|_| ()).await;
         let page = "Origin: https://evil.example\r\n";
-        let answer = post(server.address, page, call("eth_chainId")).await.to_lowercase();
+        let answer = post(server.address, page, call("eth_chainId"))
+            .await
+            .to_lowercase();
         assert!(!answer.contains("access-control-allow-origin"), "{answer}");
         assert!(upgrade(server.address, page).await.ends_with("403"));
         assert!(upgrade(server.address, "").await.ends_with("101"));
-        assert!(upgrade(server.address, "Origin: http://localhost:3000\r\n").await.ends_with("101"));
+        assert!(upgrade(server.address, "Origin: http://localhost:3000\r\n")
+            .await
+            .ends_with("101"));
 
         let server = start(|config| config.cors = Some(vec!["https://app.example".into()])).await;
         let page = "Origin: https://app.example\r\n";
@@ -354,17 +416,30 @@ mod tests {
             "Host: {}\r\n{page}Access-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: content-type\r\n",
             server.address
         );
-        let answer = http(server.address, "OPTIONS", &preflight, "").await.to_lowercase();
-        assert!(answer.contains("access-control-allow-origin: https://app.example"), "{answer}");
-        assert!(answer.contains("access-control-allow-headers: content-type"), "{answer}");
+        let answer = http(server.address, "OPTIONS", &preflight, "")
+            .await
+            .to_lowercase();
+        assert!(
+            answer.contains("access-control-allow-origin: https://app.example"),
+            "{answer}"
+        );
+        assert!(
+            answer.contains("access-control-allow-headers: content-type"),
+            "{answer}"
+        );
         assert!(upgrade(server.address, page).await.ends_with("101"));
-        assert!(upgrade(server.address, "Origin: https://evil.example\r\n").await.ends_with("403"));
+        assert!(upgrade(server.address, "Origin: https://evil.example\r\n")
+            .await
+            .ends_with("403"));
     }
 
     #[tokio::test]
     async fn foreign_host_names_should_be_refused_on_loopback() {
         let server = start(|_| ()).await;
-        let headers = format!("Host: evil.example:{}\r\nContent-Type: application/json\r\n", server.address.port());
+        let headers = format!(
+            "Host: evil.example:{}\r\nContent-Type: application/json\r\n",
+            server.address.port()
+        );
         let answer = http(server.address, "POST", &headers, &call("eth_chainId").to_string()).await;
         assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
     }
@@ -380,7 +455,10 @@ mod tests {
     async fn server_should_stop_when_told_and_free_its_port() {
         let server = start(|_| ()).await;
         server.handle.stop().unwrap();
-        tokio::time::timeout(Duration::from_secs(10), server.task).await.unwrap().unwrap();
+        tokio::time::timeout(Duration::from_secs(10), server.task)
+            .await
+            .unwrap()
+            .unwrap();
         assert!(listen(server.address).await.is_ok());
     }
 
@@ -391,26 +469,46 @@ mod tests {
         let mut request = call("web3_sha3");
         request["params"] = json!([format!("0x{large}")]);
         let answer = post(server.address, "", request).await;
-        assert!(answer.starts_with("HTTP/1.1 413") || result(&answer)["error"]["code"] == -32007, "{answer}");
+        assert!(
+            answer.starts_with("HTTP/1.1 413") || result(&answer)["error"]["code"] == -32007,
+            "{answer}"
+        );
     }
 
     #[test]
     fn origins_should_be_urls_and_loopback_pages_recognised() {
-        assert!(matches!(Origins::parse(Some(&["app".into()])), Err(Error::Origin(_))));
+        assert!(matches!(
+            Origins::parse(Some(&["app".into()])),
+            Err(Error::Origin(_))
+        ));
         assert_eq!(Origins::parse(Some(&["all".into()])).unwrap(), Origins::Any);
         assert_eq!(Origins::parse(None).unwrap(), Origins::Any);
-        assert_eq!(Origins::parse(EthRpcConfig::default().cors.as_deref()).unwrap(), Origins::These(vec![]));
-        for page in ["http://localhost", "https://localhost:8080", "http://127.0.0.1:3000", "http://[::1]:5173"] {
+        assert_eq!(
+            Origins::parse(EthRpcConfig::default().cors.as_deref()).unwrap(),
+            Origins::These(vec![])
+        );
+        for page in [
+            "http://localhost",
+            "https://localhost:8080",
+            "http://127.0.0.1:3000",
+            "http://[::1]:5173",
+        ] {
             assert!(is_loopback_page(page), "{page}");
         }
-        for page in ["http://localhost.evil.example", "null", "http://127.0.0.1.evil", "chrome-extension://abc"] {
+        for page in [
+            "http://localhost.evil.example",
+            "null",
+            "http://127.0.0.1.evil",
+            "chrome-extension://abc",
+        ] {
             assert!(!is_loopback_page(page), "{page}");
         }
     }
 
     #[test]
     fn subscription_ids_should_be_hex_and_differ() {
-        let (SubscriptionId::Str(one), SubscriptionId::Str(two)) = (HexIds.next_id(), HexIds.next_id()) else {
+        let (SubscriptionId::Str(one), SubscriptionId::Str(two)) = (HexIds.next_id(), HexIds.next_id())
+        else {
             panic!("ids are not strings");
         };
         assert!(one.starts_with("0x") && u128::from_str_radix(&one[2..], 16).is_ok());

@@ -16,13 +16,14 @@ use futures::{stream::BoxStream, StreamExt};
 use jsonrpsee::core::async_trait;
 use pallet_revive::{
     evm::{
-        GenericTransaction, Transaction1559Unsigned, TransactionLegacyUnsigned, TransactionUnsigned, H160, H256, U256,
+        GenericTransaction, Transaction1559Unsigned, TransactionLegacyUnsigned, TransactionUnsigned, H160,
+        H256, U256,
     },
     EthTransactError,
 };
 use pallet_revive_types::runtime_api::{
-    BlockV1, EthTransactInfoV1, GenericTransactionV1, HashesOrTransactionInfosV1, ReceiptGasInfoV1, StateOverrideSetV1,
-    TraceV1, TracerTypeV1,
+    BlockV1, EthTransactInfoV1, GenericTransactionV1, HashesOrTransactionInfosV1, ReceiptGasInfoV1,
+    StateOverrideSetV1, TraceV1, TracerTypeV1,
 };
 use sp_core::{Hasher, KeccakHasher};
 use sp_runtime::AccountId32;
@@ -44,7 +45,9 @@ pub(crate) fn sender() -> H160 {
 }
 
 fn sign(unsigned: impl Into<TransactionUnsigned>) -> Vec<u8> {
-    accounts::development()[0].sign_transaction(unsigned.into()).signed_payload()
+    accounts::development()[0]
+        .sign_transaction(unsigned.into())
+        .signed_payload()
 }
 
 /// A signed transfer of one wei.
@@ -67,7 +70,11 @@ pub(crate) fn transfer_on(chain: u64, nonce: u32, to: H160) -> Vec<u8> {
 
 /// A signed contract creation.
 pub(crate) fn create(nonce: u32) -> Vec<u8> {
-    sign(Transaction1559Unsigned { chain_id: U256::from(CHAIN_ID), nonce: U256::from(nonce), ..Default::default() })
+    sign(Transaction1559Unsigned {
+        chain_id: U256::from(CHAIN_ID),
+        nonce: U256::from(nonce),
+        ..Default::default()
+    })
 }
 
 /// A signed transaction of the oldest type, with or without a chain id.
@@ -82,8 +89,11 @@ pub(crate) fn legacy(chain: Option<u64>) -> Vec<u8> {
 
 /// A block for the index with `transactions` transactions, each with two logs; `fork` tells blocks of a height apart.
 pub(crate) fn sample_block(number: u32, fork: u8, transactions: u8) -> EthBlock {
-    let seed = |what: &str, index: u32| KeccakHasher::hash(format!("{what} {number} {fork} {index}").as_bytes());
-    let hashes: Vec<H256> = (0..transactions.into()).map(|index| seed("transaction", index)).collect();
+    let seed =
+        |what: &str, index: u32| KeccakHasher::hash(format!("{what} {number} {fork} {index}").as_bytes());
+    let hashes: Vec<H256> = (0..transactions.into())
+        .map(|index| seed("transaction", index))
+        .collect();
     let mut logs = Vec::new();
     for transaction in 0..u32::from(transactions) {
         for log in 0..2u32 {
@@ -91,7 +101,9 @@ pub(crate) fn sample_block(number: u32, fork: u8, transactions: u8) -> EthBlock 
             logs.push(EthLog {
                 transaction,
                 address: H160::repeat_byte(pick(1)),
-                topics: (0..pick(3)).map(|at| H256::repeat_byte(pick(at.into()))).collect(),
+                topics: (0..pick(3))
+                    .map(|at| H256::repeat_byte(pick(at.into())))
+                    .collect(),
                 data: vec![0, 1, 2, 0],
             });
         }
@@ -188,7 +200,11 @@ impl TestChain {
         state.made += 1;
         let hash = KeccakHasher::hash(&(number, state.made).encode());
         let parent = state.canonical.last().copied().unwrap_or_default();
-        let mut nonces = state.blocks.get(&parent).map(|block| block.nonces.clone()).unwrap_or_default();
+        let mut nonces = state
+            .blocks
+            .get(&parent)
+            .map(|block| block.nonces.clone())
+            .unwrap_or_default();
         let mut body = vec![vec![5, 1, 0]];
         let mut hashes = Vec::new();
         let mut logs = Vec::new();
@@ -197,18 +213,38 @@ impl TestChain {
             body.push(self.layout.wrap(payload));
             hashes.push(transaction_hash(payload));
             let (signed, from) = crate::extract::decode(payload).unwrap();
-            let nonce = GenericTransaction::from_signed(signed, U256::zero(), None).nonce.unwrap();
+            let nonce = GenericTransaction::from_signed(signed, U256::zero(), None)
+                .nonce
+                .unwrap();
             nonces.insert(from, nonce.low_u32() + 1);
-            assert!(index == 0 || its_logs.is_empty(), "only the first transaction of a test block has logs");
-            assert!(*success == (index != 1), "the second transaction of a test block fails and no other");
+            assert!(
+                index == 0 || its_logs.is_empty(),
+                "only the first transaction of a test block has logs"
+            );
+            assert!(
+                *success == (index != 1),
+                "the second transaction of a test block fails and no other"
+            );
             logs.extend(its_logs.iter().cloned());
             failed |= !success;
         }
-        let events = if logs.is_empty() && !failed { vec![0] } else { layouts::sample_events(&logs) };
+        let events = if logs.is_empty() && !failed {
+            vec![0]
+        } else {
+            layouts::sample_events(&logs)
+        };
         let block = BlockV1 {
             number: U256::from(number),
-            hash: if number == 0 { H256::zero() } else { KeccakHasher::hash(hash.as_bytes()) },
-            parent_hash: state.blocks.get(&parent).map(|block| block.block.hash).unwrap_or_default(),
+            hash: if number == 0 {
+                H256::zero()
+            } else {
+                KeccakHasher::hash(hash.as_bytes())
+            },
+            parent_hash: state
+                .blocks
+                .get(&parent)
+                .map(|block| block.block.hash)
+                .unwrap_or_default(),
             base_fee_per_gas: U256::from(1_000),
             gas_limit: U256::from(u64::MAX),
             gas_used: U256::from(GAS_USED * hashes.len() as u64),
@@ -217,9 +253,23 @@ impl TestChain {
         };
         let gas = hashes
             .iter()
-            .map(|_| ReceiptGasInfoV1 { gas_used: U256::from(GAS_USED), effective_gas_price: U256::from(1_000) })
+            .map(|_| ReceiptGasInfoV1 {
+                gas_used: U256::from(GAS_USED),
+                effective_gas_price: U256::from(1_000),
+            })
             .collect();
-        state.blocks.insert(hash, TestBlock { number, parent, body: Some(body), events, block, gas, nonces });
+        state.blocks.insert(
+            hash,
+            TestBlock {
+                number,
+                parent,
+                body: Some(body),
+                events,
+                block,
+                gas,
+                nonces,
+            },
+        );
         state.canonical.push(hash);
         let made = state.made;
         drop(state);
@@ -287,16 +337,27 @@ impl Chain for TestChain {
     }
 
     fn parent(&self, hash: H256) -> Result<Option<(u32, H256)>, CallError> {
-        Ok(self.state().blocks.get(&hash).map(|block| (block.number, block.parent)))
+        Ok(self
+            .state()
+            .blocks
+            .get(&hash)
+            .map(|block| (block.number, block.parent)))
     }
 
     fn has_state(&self, hash: H256) -> bool {
         let state = self.state();
-        state.blocks.get(&hash).is_some_and(|block| block.number >= state.states_from)
+        state
+            .blocks
+            .get(&hash)
+            .is_some_and(|block| block.number >= state.states_from)
     }
 
     fn body(&self, hash: H256) -> Result<Option<Vec<Vec<u8>>>, CallError> {
-        Ok(self.state().blocks.get(&hash).and_then(|block| block.body.clone()))
+        Ok(self
+            .state()
+            .blocks
+            .get(&hash)
+            .and_then(|block| block.body.clone()))
     }
 
     fn events(&self, hash: H256) -> Result<Vec<u8>, CallError> {
@@ -321,7 +382,9 @@ impl Chain for TestChain {
     }
 
     fn nonce(&self, hash: H256, address: H160) -> Result<u32, CallError> {
-        self.with(hash, |block| block.nonces.get(&address).copied().unwrap_or_default())
+        self.with(hash, |block| {
+            block.nonces.get(&address).copied().unwrap_or_default()
+        })
     }
 
     fn code(&self, hash: H256, _: H160) -> Result<Vec<u8>, CallError> {
@@ -350,7 +413,10 @@ impl Chain for TestChain {
         let revert = self.state().revert.clone();
         self.with(hash, |_| match revert {
             Some(data) => Err(EthTransactError::Data(data)),
-            None => Ok(EthTransactInfoV1 { data: vec![1], ..Default::default() }),
+            None => Ok(EthTransactInfoV1 {
+                data: vec![1],
+                ..Default::default()
+            }),
         })
     }
 
@@ -407,7 +473,9 @@ pub(crate) struct TestPool {
 impl TestPool {
     /// Adds transactions that only have tags.
     pub(crate) fn fill(&self, nonces: &[(H160, u32)]) {
-        let tags = nonces.iter().map(|(address, nonce)| (vec![], (account(*address), *nonce).encode()));
+        let tags = nonces
+            .iter()
+            .map(|(address, nonce)| (vec![], (account(*address), *nonce).encode()));
         self.ready.lock().unwrap().extend(tags);
     }
 
@@ -429,17 +497,33 @@ impl Pool for TestPool {
         }
         let payload = layouts::layout().eth_payload(&extrinsic).unwrap().to_vec();
         let (signed, from) = crate::extract::decode(&payload).unwrap();
-        let nonce = GenericTransaction::from_signed(signed, U256::zero(), None).nonce.unwrap().low_u32();
-        self.ready.lock().unwrap().push((extrinsic, (account(from), nonce).encode()));
+        let nonce = GenericTransaction::from_signed(signed, U256::zero(), None)
+            .nonce
+            .unwrap()
+            .low_u32();
+        self.ready
+            .lock()
+            .unwrap()
+            .push((extrinsic, (account(from), nonce).encode()));
         Ok(())
     }
 
     fn provided(&self) -> HashSet<Vec<u8>> {
-        self.ready.lock().unwrap().iter().map(|(_, tag)| tag.clone()).collect()
+        self.ready
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|(_, tag)| tag.clone())
+            .collect()
     }
 
     fn find(&self, wanted: &dyn Fn(&[u8]) -> bool) -> Option<Vec<u8>> {
-        self.ready.lock().unwrap().iter().map(|(bytes, _)| bytes.clone()).find(|bytes| wanted(bytes))
+        self.ready
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|(bytes, _)| bytes.clone())
+            .find(|bytes| wanted(bytes))
     }
 
     fn arrivals(&self) -> BoxStream<'static, Vec<u8>> {
@@ -534,7 +618,11 @@ impl TestNode {
             changes: self.changes.clone(),
             arrivals: self.arrivals.clone(),
             head: self.follower.head(),
-            accounts: if with_accounts { accounts::development() } else { vec![] },
+            accounts: if with_accounts {
+                accounts::development()
+            } else {
+                vec![]
+            },
             max_log_blocks: MAX_LOG_BLOCKS,
             max_logs: MAX_LOGS,
             max_filters: 10,

@@ -47,10 +47,14 @@ impl<'de> Deserialize<'de> for BlockRef {
         match Raw::deserialize(deserializer)? {
             Raw::Number(number) => Ok(Self::Number(number)),
             Raw::Text(text) => Self::parse(&text).map_err(de::Error::custom),
-            Raw::Object(Eip1898 { block_number: Some(number), block_hash: None }) => {
-                Self::parse(&number).map_err(de::Error::custom)
-            }
-            Raw::Object(Eip1898 { block_number: None, block_hash: Some(hash) }) => Ok(Self::Hash(hash)),
+            Raw::Object(Eip1898 {
+                block_number: Some(number),
+                block_hash: None,
+            }) => Self::parse(&number).map_err(de::Error::custom),
+            Raw::Object(Eip1898 {
+                block_number: None,
+                block_hash: Some(hash),
+            }) => Ok(Self::Hash(hash)),
             Raw::Object(_) => Err(de::Error::custom("give exactly one of blockNumber and blockHash")),
         }
     }
@@ -71,7 +75,9 @@ impl BlockRef {
                  block hash"
             )
         };
-        let digits = digits.filter(|d| !d.is_empty() && d.is_ascii()).ok_or_else(wrong)?;
+        let digits = digits
+            .filter(|d| !d.is_empty() && d.is_ascii())
+            .ok_or_else(wrong)?;
         if digits.len() == 64 {
             let mut hash = H256::zero();
             for (byte, pair) in hash.0.iter_mut().zip(digits.as_bytes().chunks(2)) {
@@ -80,7 +86,9 @@ impl BlockRef {
             }
             return Ok(Self::Hash(hash));
         }
-        u64::from_str_radix(digits, 16).map(Self::Number).map_err(|_| wrong())
+        u64::from_str_radix(digits, 16)
+            .map(Self::Number)
+            .map_err(|_| wrong())
     }
 }
 
@@ -155,9 +163,11 @@ impl LogRequest {
                 None => vec![],
                 Some(OneOrMany::One(topic)) => topic.iter().copied().collect(),
                 // One null among the alternatives accepts anything.
-                Some(OneOrMany::Many(many)) => {
-                    many.iter().copied().collect::<Option<Vec<_>>>().unwrap_or_default()
-                }
+                Some(OneOrMany::Many(many)) => many
+                    .iter()
+                    .copied()
+                    .collect::<Option<Vec<_>>>()
+                    .unwrap_or_default(),
             };
             if alternatives.len() > MAX_ALTERNATIVES {
                 return Err(CallError::limit(format!(
@@ -185,7 +195,11 @@ impl LogPattern {
     pub(crate) fn matches(&self, log: &Log) -> bool {
         (self.addresses.is_empty() || self.addresses.contains(&log.address))
             && self.topics.len() <= log.topics.len()
-            && self.topics.iter().zip(&log.topics).all(|(wanted, topic)| wanted.is_empty() || wanted.contains(topic))
+            && self
+                .topics
+                .iter()
+                .zip(&log.topics)
+                .all(|(wanted, topic)| wanted.is_empty() || wanted.contains(topic))
     }
 }
 
@@ -238,7 +252,12 @@ pub(crate) struct Place {
 }
 
 /// A signed transaction as `eth_getTransactionByHash` shows it; without a `place` it is a pending one.
-pub(crate) fn transaction_json(signed: TransactionSigned, hash: H256, from: H160, place: Option<Place>) -> Value {
+pub(crate) fn transaction_json(
+    signed: TransactionSigned,
+    hash: H256,
+    from: H160,
+    place: Option<Place>,
+) -> Value {
     let mut object = match serde_json::to_value(TransactionSignedV1::from(signed)) {
         Ok(Value::Object(object)) => object,
         // The type is a struct of strings and cannot serialise to anything else.
@@ -293,7 +312,9 @@ pub(crate) fn bloom<'a>(logs: impl Iterator<Item = (&'a H160, &'a [H256])>) -> B
     let mut bloom = Bloom::default();
     for (address, topics) in logs {
         bloom.accrue(BloomInput::Raw(&address.0));
-        topics.iter().for_each(|topic| bloom.accrue(BloomInput::Raw(&topic.0)));
+        topics
+            .iter()
+            .for_each(|topic| bloom.accrue(BloomInput::Raw(&topic.0)));
     }
     Bytes256(bloom.0)
 }
@@ -314,7 +335,10 @@ mod tests {
         assert_eq!(block_ref(r#""0x1f""#).unwrap(), BlockRef::Number(31));
         assert_eq!(block_ref("31").unwrap(), BlockRef::Number(31));
         assert_eq!(block_ref(&format!("\"{hash:?}\"")).unwrap(), BlockRef::Hash(hash));
-        assert_eq!(block_ref(r#"{"blockNumber":"0x2"}"#).unwrap(), BlockRef::Number(2));
+        assert_eq!(
+            block_ref(r#"{"blockNumber":"0x2"}"#).unwrap(),
+            BlockRef::Number(2)
+        );
         assert_eq!(
             block_ref(&format!(r#"{{"blockHash":"{hash:?}","requireCanonical":true}}"#)).unwrap(),
             BlockRef::Hash(hash)
@@ -323,10 +347,22 @@ mod tests {
 
     #[test]
     fn block_ref_should_refuse_what_it_cannot_read_and_say_so() {
-        for wrong in [r#""newest""#, r#""0x""#, r#""0xzz""#, r#""0x1ffffffffffffffff""#, r#""12""#, "{}", "-1", "null"] {
+        for wrong in [
+            r#""newest""#,
+            r#""0x""#,
+            r#""0xzz""#,
+            r#""0x1ffffffffffffffff""#,
+            r#""12""#,
+            "{}",
+            "-1",
+            "null",
+        ] {
             assert!(block_ref(wrong).is_err(), "{wrong} was accepted");
         }
-        assert!(block_ref(r#""newest""#).unwrap_err().to_string().contains("newest"));
+        assert!(block_ref(r#""newest""#)
+            .unwrap_err()
+            .to_string()
+            .contains("newest"));
     }
 
     fn log(address: u8, topics: &[u8]) -> Log {
@@ -344,7 +380,10 @@ mod tests {
     }
 
     fn pattern(text: &str) -> LogPattern {
-        serde_json::from_str::<LogRequest>(text).unwrap().pattern().unwrap()
+        serde_json::from_str::<LogRequest>(text)
+            .unwrap()
+            .pattern()
+            .unwrap()
     }
 
     #[test]
@@ -360,7 +399,10 @@ mod tests {
         assert!(by_topic.matches(&log(0, &[9, 3])));
         assert!(by_topic.matches(&log(0, &[9, 2, 9])));
         assert!(!by_topic.matches(&log(0, &[9, 9])));
-        assert!(!by_topic.matches(&log(0, &[2])), "a position that is not there matched");
+        assert!(
+            !by_topic.matches(&log(0, &[2])),
+            "a position that is not there matched"
+        );
         let any_second = pattern(&format!(r#"{{"topics":["{t2}",[null,"{t3}"]]}}"#));
         assert!(any_second.matches(&log(0, &[2, 8])));
         assert!(!any_second.matches(&log(0, &[2])));
@@ -402,8 +444,12 @@ mod tests {
         assert_eq!(shown["gasPrice"], "0x46");
         assert_eq!(shown["type"], "0x2");
         assert_eq!(shown["v"], shown["yParity"]);
-        let place =
-            Place { block_hash: H256::repeat_byte(9), block_number: 16, index: 0, effective_gas_price: U256::one() };
+        let place = Place {
+            block_hash: H256::repeat_byte(9),
+            block_number: 16,
+            index: 0,
+            effective_gas_price: U256::one(),
+        };
         let shown = transaction_json(signed, H256::repeat_byte(5), H160::repeat_byte(6), Some(place));
         assert_eq!(shown["blockNumber"], "0x10");
         assert_eq!(shown["transactionIndex"], "0x0");

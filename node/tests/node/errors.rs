@@ -76,6 +76,25 @@ fn bad_chain_specs_should_be_refused() {
 }
 
 #[test]
+fn a_chain_without_validators_should_be_refused() {
+    let base = directory();
+    let mut spec: Value = {
+        let exported = run(&["export-chain-spec", "--chain", "local", "--raw"]);
+        assert!(exported.status.success(), "{}", exported.stderr);
+        serde_json::from_str(&exported.stdout).unwrap()
+    };
+    // `Grandpa::Authorities`.
+    let authorities = "0x5f9cc45b7a00c5899361e1c6099678dc5e0621c4869aa60c02be9adcc98a0d1d";
+    let top = spec["genesis"]["raw"]["top"].as_object_mut().unwrap();
+    assert!(top.remove(authorities).is_some());
+    let file = base.path().join("spec.json");
+    std::fs::write(&file, spec.to_string()).unwrap();
+    let ended = Node::spawn(&base.path().join("data"), &["--chain", text(&file)]).ended();
+    assert!(ended.error_line().contains("no validators"), "{}", ended.stderr);
+    assert!(!has_database(&base.path().join("data")));
+}
+
+#[test]
 fn bad_keys_should_be_refused() {
     let base = directory();
     let data = base.path().join("data");
@@ -269,7 +288,6 @@ fn another_chains_database_should_be_refused_and_kept() {
 fn a_database_in_use_should_be_refused_and_left_alone() {
     let base = directory();
     let node = Node::start(base.path(), &["--dev", "--no-eth-rpc", "--sealing", "manual"]);
-    let second = base.path().join("second-log");
     let (rpc, p2p) = (free_port().to_string(), free_port().to_string());
     let ended = run(&[
         "--dev",
@@ -282,8 +300,7 @@ fn a_database_in_use_should_be_refused_and_left_alone() {
         "--port",
         &p2p,
     ]);
-    std::fs::write(second, &ended.stderr).unwrap();
-    ended.error_line();
+    assert!(ended.error_line().contains("in use"), "{}", ended.stderr);
     node.rpc("engine_createBlock", json!([true, true, null]));
     assert_eq!(node.best(), 1);
 }

@@ -168,14 +168,16 @@ fn well_known_keys_should_be_refused_where_money_is_real() {
 #[test]
 fn a_well_known_key_in_the_keystore_should_be_refused() {
     let base = directory();
-    node_key(base.path(), "testnet");
+    let spec = live_spec(base.path());
+    let (spec, data) = (text(&spec), base.path().join("data"));
+    node_key(&data, spec);
     let inserted = run(&[
         "key",
         "insert",
         "--chain",
-        "testnet",
+        spec,
         "--base-path",
-        text(base.path()),
+        text(&data),
         "--scheme",
         "ed25519",
         "--suri",
@@ -184,22 +186,24 @@ fn a_well_known_key_in_the_keystore_should_be_refused() {
         "gran",
     ]);
     assert!(inserted.status.success(), "{}", inserted.stderr);
-    let ended = Node::spawn(base.path(), &["--chain", "testnet", "--validator"]).ended();
+    let ended = Node::spawn(&data, &["--chain", spec, "--validator"]).ended();
     assert!(
         ended.error_line().contains("well-known gran key"),
         "{}",
         ended.stderr
     );
     // Without authoring the key does no harm.
-    let node = Node::start(base.path(), &["--chain", "testnet"]);
+    let node = Node::start(&data, &["--chain", spec]);
     assert!(node.stop("TERM").success());
 }
 
 #[test]
 fn a_well_known_key_inserted_later_should_stop_the_node() {
     let base = directory();
-    node_key(base.path(), "testnet");
-    let node = Node::start(base.path(), &["--chain", "testnet", "--validator"]);
+    let spec = live_spec(base.path());
+    let (spec, data) = (text(&spec), base.path().join("data"));
+    node_key(&data, spec);
+    let node = Node::start(&data, &["--chain", spec, "--validator"]);
     let ferdie = sr25519::Pair::from_string("//Ferdie", None).unwrap().public();
     let public = format!(
         "0x{}",

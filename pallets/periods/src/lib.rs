@@ -18,7 +18,12 @@
 #![deny(missing_docs)]
 #![cfg_attr(
     not(test),
-    deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects
+    )
 )]
 
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
@@ -89,7 +94,9 @@ impl PeriodSet {
             return Err("sessionsPerEra must be at least 1");
         }
         if self.slash_defer_eras >= self.bonding_eras {
-            return Err("slashDeferEras must be less than bondingEras, or an offender could leave before the slash");
+            return Err(
+                "slashDeferEras must be less than bondingEras, or an offender could leave before the slash",
+            );
         }
         if self.hour_blocks == 0 {
             return Err("hourBlocks must be at least 1");
@@ -156,7 +163,9 @@ pub mod pallet {
         /// The stored periods pass the check that genesis made.
         #[cfg(any(feature = "try-runtime", test))]
         pub fn try_state_periods_are_sound() -> Result<(), sp_runtime::TryRuntimeError> {
-            Periods::<T>::get().check().map_err(sp_runtime::TryRuntimeError::Other)
+            Periods::<T>::get()
+                .check()
+                .map_err(sp_runtime::TryRuntimeError::Other)
         }
     }
 }

@@ -27,7 +27,11 @@ const DEV: PeriodSet = PeriodSet {
 
 fn with_genesis<R>(periods: PeriodSet, test: impl FnOnce() -> R) -> R {
     sp_io::TestExternalities::default().execute_with(|| {
-        GenesisConfig::<Test> { periods, _marker: Default::default() }.build();
+        GenesisConfig::<Test> {
+            periods,
+            _marker: Default::default(),
+        }
+        .build();
         test()
     })
 }
@@ -62,10 +66,34 @@ fn check_should_name_the_impossible_field() {
     DEV.check().unwrap();
     for (bad, field) in [
         (PeriodSet { chain_id: 0, ..DEV }, "chainId"),
-        (PeriodSet { epoch_blocks: 9, ..DEV }, "epochBlocks"),
-        (PeriodSet { sessions_per_era: 0, ..DEV }, "sessionsPerEra"),
-        (PeriodSet { slash_defer_eras: 4, ..DEV }, "slashDeferEras"),
-        (PeriodSet { hour_blocks: 0, ..DEV }, "hourBlocks"),
+        (
+            PeriodSet {
+                epoch_blocks: 9,
+                ..DEV
+            },
+            "epochBlocks",
+        ),
+        (
+            PeriodSet {
+                sessions_per_era: 0,
+                ..DEV
+            },
+            "sessionsPerEra",
+        ),
+        (
+            PeriodSet {
+                slash_defer_eras: 4,
+                ..DEV
+            },
+            "slashDeferEras",
+        ),
+        (
+            PeriodSet {
+                hour_blocks: 0,
+                ..DEV
+            },
+            "hourBlocks",
+        ),
     ] {
         assert!(bad.check().unwrap_err().starts_with(field), "{bad:?}");
     }
@@ -74,7 +102,13 @@ fn check_should_name_the_impossible_field() {
 #[test]
 #[should_panic(expected = "epochBlocks must be at least 10")]
 fn genesis_should_refuse_impossible_periods() {
-    with_genesis(PeriodSet { epoch_blocks: 1, ..DEV }, || ());
+    with_genesis(
+        PeriodSet {
+            epoch_blocks: 1,
+            ..DEV
+        },
+        || (),
+    );
 }
 
 #[test]

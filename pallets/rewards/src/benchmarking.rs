@@ -1,6 +1,6 @@
 //! Benchmarks of the pallet's call and of the work it does in the hooks of others.
 
-use crate::{staking::ReturnExpired, BalanceOf, Call, Config, Eras, InitialPot, Pallet};
+use crate::{BalanceOf, Call, Config, Deficit, Eras, InitialPot, Pallet};
 use frame_benchmarking::v2::*;
 use frame_support::traits::{
     fungible::{Inspect, Mutate},
@@ -8,23 +8,13 @@ use frame_support::traits::{
 };
 use sp_runtime::{traits::Bounded, Saturating};
 
-/// Fills the pot to `units` existential deposits.
-fn fill<T: Config>(units: u32) -> BalanceOf<T> {
-    let amount = T::Currency::minimum_balance().saturating_mul(units.into());
+/// Fills the pot and the payable account, each with a billion existential deposits: enough to leave a spare after any count.
+fn fill<T: Config>() -> BalanceOf<T> {
+    let amount = T::Currency::minimum_balance().saturating_mul(1_000_000_000u32.into());
     T::Currency::set_balance(&Pallet::<T>::pot_account(), amount);
     T::Currency::set_balance(&Pallet::<T>::payable_account(), amount);
     InitialPot::<T>::put(amount);
     amount
-}
-
-/// Drops the era that was prepared, as planning would.
-struct Plan;
-impl<V> pallet_session::SessionManager<V> for Plan {
-    fn new_session(_: sp_staking::SessionIndex) -> Option<alloc::vec::Vec<V>> {
-        None
-    }
-    fn start_session(_: sp_staking::SessionIndex) {}
-    fn end_session(_: sp_staking::SessionIndex) {}
 }
 
 #[benchmarks]
@@ -34,7 +24,7 @@ mod benches {
     #[benchmark]
     fn grant() -> Result<(), BenchmarkError> {
         let origin = T::GrantOrigin::try_successful_origin().map_err(|_| BenchmarkError::Weightless)?;
-        fill::<T>(1_000_000);
+        fill::<T>();
         let to: T::AccountId = account("to", 0, 0);
         let amount = T::Currency::minimum_balance().saturating_mul(10u32.into());
         #[extrinsic_call]
@@ -43,10 +33,12 @@ mod benches {
         Ok(())
     }
 
+    /// With a deficit to repay, which is the dearest.
     #[benchmark]
     fn fund_era() {
-        fill::<T>(1_000_000);
+        fill::<T>();
         InitialPot::<T>::put(BalanceOf::<T>::max_value());
+        Deficit::<T>::put(T::Currency::minimum_balance());
         let before = Pallet::<T>::payable();
         #[block]
         {
@@ -57,14 +49,28 @@ mod benches {
 
     #[benchmark]
     fn return_expired(v: Linear<1, 300>) {
-        fill::<T>(1_000_000);
+        let filled = fill::<T>();
         T::Eras::prepare(v);
         let era = T::Eras::oldest().unwrap_or_default();
         #[block]
         {
-            let _ = <ReturnExpired<T, Plan> as pallet_session::SessionManager<T::AccountId>>::new_session(1);
-            Pallet::<T>::return_expired(era, T::Currency::minimum_balance());
+            let (unclaimed, _) = T::Eras::unclaimed(era);
+            Pallet::<T>::return_expired(era, unclaimed);
         }
-        assert!(Pallet::<T>::pot() > T::Currency::minimum_balance());
+        assert!(T::Currency::balance(&Pallet::<T>::pot_account()) > filled);
     }
+
+    /// One era of `l` validators: a session stops counting soon after [`crate::AUDIT_LOOKUPS`].
+    #[benchmark]
+    fn audit(l: Linear<1, 800>) {
+        fill::<T>();
+        T::Eras::prepare(l);
+        #[block]
+        {
+            Pallet::<T>::audit();
+        }
+        assert!(crate::Auditing::<T>::exists() || Pallet::<T>::payable() < Pallet::<T>::pot());
+    }
+
+    impl_benchmark_test_suite!(Pallet, crate::mock::new_test_ext(), crate::mock::Test);
 }

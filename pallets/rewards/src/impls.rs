@@ -1,8 +1,8 @@
 //! Moving money: funding an era, settling a payment, returning what expired.
 
 use crate::{
-    pallet::{Config, Deficit, EmissionTime, Event, Granted, Pallet, Released},
-    BalanceOf, WeightInfo, PALLET_ID, ROUNDING_RESERVE,
+    pallet::{Auditing, Config, Deficit, EmissionTime, Event, Granted, Pallet, Released},
+    BalanceOf, Eras, WeightInfo, AUDIT_LOOKUPS, PALLET_ID, ROUNDING_RESERVE,
 };
 use core::marker::PhantomData;
 use frame_support::{
@@ -10,7 +10,7 @@ use frame_support::{
     dispatch::DispatchClass,
     traits::{
         fungible::{Balanced, Debt, Inspect, Mutate},
-        tokens::{Fortitude, Preservation},
+        tokens::{Fortitude, Precision, Preservation},
         Get, Imbalance, OnUnbalanced,
     },
     weights::Weight,
@@ -32,6 +32,15 @@ impl<T: Config> Pallet<T> {
         PALLET_ID.into_sub_account_truncating(b"payable")
     }
 
+    /// Planck that the payable account can pay and live on.
+    pub(crate) fn spendable() -> BalanceOf<T> {
+        T::Currency::reducible_balance(
+            &Self::payable_account(),
+            Preservation::Preserve,
+            Fortitude::Polite,
+        )
+    }
+
     /// What an era's funding carries beside its budget: room for rounding, and what opens the account the first time.
     fn reserve() -> BalanceOf<T> {
         let rounding: BalanceOf<T> = ROUNDING_RESERVE.into();
@@ -44,6 +53,7 @@ impl<T: Config> Pallet<T> {
 
     /// Moves the budget of an era of `millis` to the payable account and returns it. Nothing is promised that did not move.
     pub(crate) fn fund_era(millis: u64) -> BalanceOf<T> {
+        Self::repay_deficit();
         let millis = millis.min(T::NominalEra::get().saturating_mul(2));
         let before = EmissionTime::<T>::get();
         let after = before.saturating_add(millis);
@@ -65,26 +75,83 @@ impl<T: Config> Pallet<T> {
         }
         EmissionTime::<T>::put(after);
         Released::<T>::mutate(|sum| sum.saturating_accrue(moved));
-        Self::deposit_event(Event::EraFunded { millis, amount, reserve });
+        Self::deposit_event(Event::EraFunded {
+            millis,
+            amount,
+            reserve,
+        });
         amount
+    }
+
+    /// Destroys as much of the pot as was minted by debts that nobody could pay.
+    fn repay_deficit() {
+        let amount = Deficit::<T>::get().min(Self::pot());
+        if amount.is_zero() {
+            return;
+        }
+        let withdrawn = T::Currency::withdraw(
+            &Self::pot_account(),
+            amount,
+            Precision::Exact,
+            Preservation::Preserve,
+            Fortitude::Polite,
+        );
+        if let Ok(credit) = withdrawn {
+            // A credit that nobody resolves takes its amount out of the issuance.
+            drop(credit);
+            Deficit::<T>::mutate(|sum| sum.saturating_reduce(amount));
+            Granted::<T>::mutate(|sum| sum.saturating_accrue(amount));
+            Self::deposit_event(Event::DeficitRepaid { amount });
+        }
+    }
+
+    /// Moves up to `amount` from the payable account back to the pot and returns how much it was.
+    fn return_to_pot(amount: BalanceOf<T>) -> BalanceOf<T> {
+        let moved = T::Currency::transfer(
+            &Self::payable_account(),
+            &Self::pot_account(),
+            amount.min(Self::spendable()),
+            Preservation::Preserve,
+        )
+        .unwrap_or_else(|_| Zero::zero());
+        Released::<T>::mutate(|sum| sum.saturating_reduce(moved));
+        moved
     }
 
     /// Returns the `unclaimed` planck of `era` to the pot; they were counted just before the era was dropped.
     pub(crate) fn return_expired(era: EraIndex, unclaimed: BalanceOf<T>) {
-        let can = T::Currency::reducible_balance(
-            &Self::payable_account(),
-            Preservation::Preserve,
-            Fortitude::Polite,
-        );
-        let amount = T::Currency::transfer(
-            &Self::payable_account(),
-            &Self::pot_account(),
-            unclaimed.min(can),
-            Preservation::Preserve,
-        )
-        .unwrap_or_else(|_| Zero::zero());
-        Released::<T>::mutate(|sum| sum.saturating_reduce(amount));
+        let amount = Self::return_to_pot(unclaimed);
         Self::deposit_event(Event::EraExpired { era, amount });
+    }
+
+    /// Counts on what can still be claimed, for as many lookups as a session may make. When all of it has been counted, what
+    /// the payable account holds beyond it goes back to the pot. Returns the lookups made.
+    pub(crate) fn audit() -> u32 {
+        let Some(eras) = T::Eras::claimable() else {
+            return 0;
+        };
+        let mut audit = Auditing::<T>::take().unwrap_or_default();
+        let mut lookups = 0u32;
+        while lookups < AUDIT_LOOKUPS {
+            // Eras that expired since the last session are past; those counted before they did only add to `owed`.
+            let era = audit.next.max(*eras.start());
+            if era > *eras.end() {
+                let amount = Self::return_to_pot(Self::spendable().saturating_sub(audit.owed));
+                if !amount.is_zero() {
+                    Self::deposit_event(Event::SpareReturned { amount });
+                }
+                return lookups;
+            }
+            let (unclaimed, validators) = T::Eras::unclaimed(era);
+            audit.owed = audit
+                .owed
+                .saturating_add(unclaimed)
+                .saturating_add(ROUNDING_RESERVE.into());
+            audit.next = era.saturating_add(1);
+            lookups = lookups.saturating_add(validators).saturating_add(1);
+        }
+        Auditing::<T>::put(audit);
+        lookups
     }
 
     /// Counts work done in the hooks of other pallets, which do not know of it.

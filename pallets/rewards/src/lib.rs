@@ -8,7 +8,11 @@
 //!    the payable account, so that issuance is what it was. A debt that were dropped would be inflation for good, so the pot
 //!    and then the treasury stand behind the payable account, and what not even they can pay is recorded.
 //! 3. When an era leaves the history, nobody can claim it any more. [`staking::ReturnExpired`] moves what nobody claimed back
-//!    to the pot. What rounding left behind, a billionth of an era at most, stays with the payable account as its reserve.
+//!    to the pot.
+//! 4. Some of what was claimed is never minted: a staker may have asked for no reward, or a share be too small to open an
+//!    account. The payable account keeps it, together with each era's reserve for rounding. With every session
+//!    [`staking::ReturnExpired`] also counts some of the eras that can still be claimed, and after a whole round
+//!    whatever the payable account holds beyond them goes back to the pot.
 //!
 //! The pot pays nothing else but [`Pallet::grant`], by referendum.
 
@@ -16,7 +20,12 @@
 #![deny(missing_docs)]
 #![cfg_attr(
     not(test),
-    deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects
+    )
 )]
 
 extern crate alloc;
@@ -33,6 +42,7 @@ pub mod schedule;
 pub mod staking;
 #[cfg(test)]
 mod tests;
+mod types;
 pub mod weights;
 
 use frame_support::{
@@ -44,30 +54,25 @@ use frame_support::{
 };
 
 pub use impls::SettleFromPayable;
+pub use types::{Audit, Eras};
 
 /// Derives the pot and the payable account.
 pub const PALLET_ID: PalletId = PalletId(*b"op/emiss");
 
 /// Planck that every era adds beside its budget. Claims multiply by billionths and round to the nearest planck, so the
 /// payments of an era can exceed its budget by less than one planck each; this covers a billion of them.
+///
+/// The bound, from `pallet-staking`: every fraction is a `Perbill` rounded down, every product of one with an amount is
+/// rounded to the nearest planck and so at most half a planck too large. A validator with `p` pages and `n` nominators takes
+/// `1 + 2p + n` products: its share of the era, on each page its own part and its part of the commission, and one for each
+/// nominator. An era with `v` validators pays at most `(v + 2Σp + Σn) / 2` planck too much, all of them exposed at once.
 pub const ROUNDING_RESERVE: u32 = 1_000_000_000;
 
-/// A balance of the configured currency.
-pub type BalanceOf<T> =
-    <<T as Config>::Currency as Inspect<<T as frame_system::Config>::AccountId>>::Balance;
+/// Validators, and eras, that one session looks at while it counts what can still be claimed.
+pub const AUDIT_LOOKUPS: u32 = 500;
 
-/// What the pallet must know of the staking system's eras.
-pub trait Eras<Balance> {
-    /// The era that planning the next one would drop from the history.
-    fn oldest() -> Option<sp_staking::EraIndex>;
-    /// Whether `era` is still in the history.
-    fn is_kept(era: sp_staking::EraIndex) -> bool;
-    /// Planck of `era` that nobody has claimed, never more than is left of it, and how many validators had to be looked at.
-    fn unclaimed(era: sp_staking::EraIndex) -> (Balance, u32);
-    /// Fills the history with an oldest era of `validators` validators who have not claimed.
-    #[cfg(feature = "runtime-benchmarks")]
-    fn prepare(validators: u32);
-}
+/// A balance of the configured currency.
+pub type BalanceOf<T> = <<T as Config>::Currency as Inspect<<T as frame_system::Config>::AccountId>>::Balance;
 
 #[frame_support::pallet]
 pub mod pallet {
@@ -107,11 +112,15 @@ pub mod pallet {
     #[pallet::storage]
     pub type EmissionTime<T: Config> = StorageValue<_, u64, ValueQuery>;
 
+    /// The count of what can still be claimed, while it is going on.
+    #[pallet::storage]
+    pub type Auditing<T: Config> = StorageValue<_, Audit<BalanceOf<T>>>;
+
     /// Planck that left the pot for the payable account, less what came back.
     #[pallet::storage]
     pub type Released<T: Config> = StorageValue<_, BalanceOf<T>, ValueQuery>;
 
-    /// Planck granted from the pot, or taken from it because the payable account was short.
+    /// Planck that left the pot otherwise: granted, or taken because the payable account was short.
     #[pallet::storage]
     pub type Granted<T: Config> = StorageValue<_, BalanceOf<T>, ValueQuery>;
 
@@ -135,6 +144,16 @@ pub mod pallet {
         EraExpired {
             /// The era.
             era: sp_staking::EraIndex,
+            /// Planck.
+            amount: BalanceOf<T>,
+        },
+        /// The payable account held `amount` more than anybody can claim, which went back to the pot.
+        SpareReturned {
+            /// Planck.
+            amount: BalanceOf<T>,
+        },
+        /// The pot gave `amount` to be destroyed, because as much had been minted when a debt could not be paid.
+        DeficitRepaid {
             /// Planck.
             amount: BalanceOf<T>,
         },
@@ -183,8 +202,12 @@ pub mod pallet {
 
     #[pallet::hooks]
     impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
+        // `NominalEra` may be read from the state, which there is none of here: `try_state` looks at it.
         fn integrity_test() {
-            assert!(T::NominalEra::get() > 0, "an era must last");
+            assert!(
+                Self::pot_account() != Self::payable_account(),
+                "rewards: the account identifier is too short to tell the pot from the payable account"
+            );
         }
 
         #[cfg(feature = "try-runtime")]
@@ -231,6 +254,11 @@ pub mod pallet {
             T::Currency::balance(&Self::payable_account())
         }
 
+        /// Planck the schedule has emitted until now.
+        pub fn emitted() -> BalanceOf<T> {
+            Self::scheduled(EmissionTime::<T>::get())
+        }
+
         /// Planck the schedule has emitted after `millis` of eras.
         pub fn scheduled(millis: u64) -> BalanceOf<T> {
             let initial: u128 = InitialPot::<T>::get().saturated_into();
@@ -243,6 +271,8 @@ pub mod pallet {
         #[cfg(any(feature = "try-runtime", test))]
         pub fn do_try_state() -> Result<(), sp_runtime::TryRuntimeError> {
             Self::try_state_pot_matches_ledger()?;
+            Self::try_state_payable_covers_claims()?;
+            Self::try_state_eras_last()?;
             Self::try_state_nothing_is_unpaid()
         }
 
@@ -258,10 +288,38 @@ pub mod pallet {
             Ok(())
         }
 
+        /// Whoever claims what can still be claimed is paid from the payable account.
+        #[cfg(any(feature = "try-runtime", test))]
+        fn try_state_payable_covers_claims() -> Result<(), sp_runtime::TryRuntimeError> {
+            let claims = T::Eras::claimable().map_or(BalanceOf::<T>::default(), |eras| {
+                eras.fold(BalanceOf::<T>::default(), |sum, era| {
+                    sum.saturating_add(T::Eras::unclaimed(era).0)
+                })
+            });
+            ensure!(
+                Self::spendable() >= claims,
+                "rewards: the payable account holds less than can still be claimed"
+            );
+            Ok(())
+        }
+
+        /// An era of no length would be paid nothing.
+        #[cfg(any(feature = "try-runtime", test))]
+        fn try_state_eras_last() -> Result<(), sp_runtime::TryRuntimeError> {
+            ensure!(
+                T::NominalEra::get() > 0,
+                "rewards: an era is planned to last no time, so it is paid nothing"
+            );
+            Ok(())
+        }
+
         /// Every debt was paid.
         #[cfg(any(feature = "try-runtime", test))]
         fn try_state_nothing_is_unpaid() -> Result<(), sp_runtime::TryRuntimeError> {
-            ensure!(Deficit::<T>::get() == BalanceOf::<T>::default(), "rewards: a staking payment was minted and never paid");
+            ensure!(
+                Deficit::<T>::get() == BalanceOf::<T>::default(),
+                "rewards: a staking payment was minted and never paid"
+            );
             Ok(())
         }
     }

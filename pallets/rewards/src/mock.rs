@@ -1,7 +1,10 @@
 //! A chain of two validators and three nominators whose eras are three sessions of five blocks.
 
 use crate as pallet_rewards;
-use crate::staking::{ReturnExpired, StakingEras};
+use crate::{
+    staking::{ReturnExpired, StakingEras},
+    Eras,
+};
 use frame_election_provider_support::{
     bounds::{ElectionBounds, ElectionBoundsBuilder},
     onchain, SequentialPhragmen,
@@ -12,7 +15,8 @@ use frame_support::{
 };
 use sp_runtime::{testing::UintAuthorityId, traits::OpaqueKeys, BuildStorage, Perbill};
 
-pub(crate) type AccountId = u64;
+/// Long enough to hold the identifier of a sub-account: with 64 bits the pot and the payable account would be one.
+pub(crate) type AccountId = u128;
 pub(crate) type Balance = u128;
 
 /// What a planck is to this test: the pot holds 10²⁴ of them.
@@ -38,6 +42,8 @@ frame_support::construct_runtime!(
 #[derive_impl(frame_system::config_preludes::TestDefaultConfig)]
 impl frame_system::Config for Test {
     type Block = frame_system::mocking::MockBlock<Test>;
+    type AccountId = AccountId;
+    type Lookup = sp_runtime::traits::IdentityLookup<AccountId>;
     type AccountData = pallet_balances::AccountData<Balance>;
 }
 
@@ -140,25 +146,56 @@ impl pallet_rewards::Config for Test {
 /// Stashes 1 and 2 validate with `bond` each; 11, 12 and 13 nominate both with amounts that divide badly.
 pub(crate) fn new_test_ext() -> sp_io::TestExternalities {
     let bond = 1_000_000_007;
-    let mut storage = frame_system::GenesisConfig::<Test>::default().build_storage().unwrap();
+    let mut storage = frame_system::GenesisConfig::<Test>::default()
+        .build_storage()
+        .unwrap();
     let pot = Rewards::pot_account();
-    let mut balances: Vec<(AccountId, Balance)> =
-        [1, 2, 11, 12, 13, TREASURY].iter().map(|who| (*who, 10_000_000_000)).collect();
+    let mut balances: Vec<(AccountId, Balance)> = [1, 2, 11, 12, 13, TREASURY]
+        .iter()
+        .map(|who| (*who, 10_000_000_000))
+        .collect();
     balances.push((pot, POT));
-    pallet_balances::GenesisConfig::<Test> { balances, ..Default::default() }
-        .assimilate_storage(&mut storage)
-        .unwrap();
-    pallet_rewards::GenesisConfig::<Test> { pot: POT }.assimilate_storage(&mut storage).unwrap();
-    let mut stakers: Vec<_> =
-        [1, 2].iter().map(|who| (*who, *who, bond, pallet_staking::StakerStatus::Validator)).collect();
-    for (who, amount) in [(11, 333_333_331), (12, 777_777_773), (13, 123_456_789)] {
-        stakers.push((who, who, amount, pallet_staking::StakerStatus::Nominator(vec![1, 2])));
+    pallet_balances::GenesisConfig::<Test> {
+        balances,
+        ..Default::default()
     }
-    pallet_staking::GenesisConfig::<Test> { stakers, validator_count: 2, minimum_validator_count: 1, ..Default::default() }
+    .assimilate_storage(&mut storage)
+    .unwrap();
+    pallet_rewards::GenesisConfig::<Test> { pot: POT }
         .assimilate_storage(&mut storage)
         .unwrap();
+    let mut stakers: Vec<_> = [1, 2]
+        .iter()
+        .map(|who| (*who, *who, bond, pallet_staking::StakerStatus::Validator))
+        .collect();
+    for (who, amount) in [(11, 333_333_331), (12, 777_777_773), (13, 123_456_789)] {
+        stakers.push((
+            who,
+            who,
+            amount,
+            pallet_staking::StakerStatus::Nominator(vec![1, 2]),
+        ));
+    }
+    pallet_staking::GenesisConfig::<Test> {
+        stakers,
+        validator_count: 2,
+        minimum_validator_count: 1,
+        ..Default::default()
+    }
+    .assimilate_storage(&mut storage)
+    .unwrap();
     pallet_session::GenesisConfig::<Test> {
-        keys: [1, 2].iter().map(|who| (*who, *who, MockSessionKeys { other: (*who).into() })).collect(),
+        keys: [1, 2]
+            .map(|who| {
+                (
+                    who,
+                    who,
+                    MockSessionKeys {
+                        other: (who as u64).into(),
+                    },
+                )
+            })
+            .to_vec(),
         ..Default::default()
     }
     .assimilate_storage(&mut storage)
@@ -175,17 +212,37 @@ pub(crate) fn new_test_ext() -> sp_io::TestExternalities {
 
 /// The sum of everything held.
 pub(crate) fn held() -> Balance {
-    frame_system::Account::<Test>::iter().map(|(_, a)| a.data.free + a.data.reserved).sum()
+    frame_system::Account::<Test>::iter()
+        .map(|(_, a)| a.data.free + a.data.reserved)
+        .sum()
 }
 
 /// Nothing was minted or lost since `supply`, and the ledger is right.
+#[track_caller]
 pub(crate) fn assert_sound(supply: Balance) {
-    assert_eq!(Balances::total_issuance(), supply, "issuance at block {}", System::block_number());
-    assert_eq!(held(), supply, "sum of accounts at block {}", System::block_number());
+    assert_eq!(
+        Balances::total_issuance(),
+        supply,
+        "issuance at block {}",
+        System::block_number()
+    );
+    assert_eq!(
+        held(),
+        supply,
+        "sum of accounts at block {}",
+        System::block_number()
+    );
     Rewards::do_try_state().unwrap();
 }
 
-/// Makes a block in which both validators earn points, unequally.
+/// Planck of all eras that can still be claimed.
+pub(crate) fn claimable() -> Balance {
+    StakingEras::<Test>::claimable().map_or(0, |eras| {
+        eras.map(|era| StakingEras::<Test>::unclaimed(era).0).sum()
+    })
+}
+
+/// Makes a block in which both validators earn points, unequally. Nothing may be minted in it or left lying about.
 pub(crate) fn step() {
     let supply = Balances::total_issuance();
     let now = System::block_number() + 1;
@@ -197,6 +254,22 @@ pub(crate) fn step() {
     Staking::on_initialize(now);
     <Staking as RewardsReporter<AccountId>>::reward_by_ids([(1, 20), (2, 7)]);
     assert_sound(supply);
+    if now % SESSION == 0 && crate::Auditing::<Test>::get().is_none() {
+        // A session has just counted everything: beyond the claims there is only room for rounding.
+        let room = Balance::from(HISTORY + 2) * Balance::from(crate::ROUNDING_RESERVE);
+        assert!(
+            Rewards::spendable() <= claimable() + room,
+            "money is left lying at block {now}"
+        );
+    }
+}
+
+/// Makes blocks until the next session has been planned.
+pub(crate) fn run_to_session() {
+    step();
+    while System::block_number() % SESSION != 0 {
+        step();
+    }
 }
 
 /// Makes blocks until `era` is active.
@@ -204,4 +277,20 @@ pub(crate) fn run_to_era(era: u32) {
     while pallet_staking::ActiveEra::<Test>::get().is_none_or(|active| active.index < era) {
         step();
     }
+}
+
+/// Claims every page of `era`, as anybody may, and returns how many there were.
+pub(crate) fn claim_all(era: u32) -> u32 {
+    let supply = Balances::total_issuance();
+    let mut claims = 0;
+    for validator in [1, 2] {
+        for page in 0..4 {
+            // Some pages do not exist.
+            claims += u32::from(
+                Staking::payout_stakers_by_page(RuntimeOrigin::signed(7), validator, era, page).is_ok(),
+            );
+            assert_sound(supply);
+        }
+    }
+    claims
 }

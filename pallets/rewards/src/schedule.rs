@@ -11,10 +11,16 @@ pub const PERIOD_MILLIS: u64 = 4 * 31_557_600_000;
 /// A cumulative function rather than an amount for each era, so that rounding never accumulates: what an era gets is the
 /// difference between two of these. It never decreases and never exceeds `initial`.
 pub fn emitted(initial: u128, millis: u64) -> u128 {
-    let (periods, into) = (millis.checked_div(PERIOD_MILLIS), millis.checked_rem(PERIOD_MILLIS));
+    let (periods, into) = (
+        millis.checked_div(PERIOD_MILLIS),
+        millis.checked_rem(PERIOD_MILLIS),
+    );
     let (periods, into) = (periods.unwrap_or(0), into.unwrap_or(0));
     // After 128 halvings of a 128-bit number nothing is left.
-    let left = u32::try_from(periods).ok().and_then(|n| initial.checked_shr(n)).unwrap_or(0);
+    let left = u32::try_from(periods)
+        .ok()
+        .and_then(|n| initial.checked_shr(n))
+        .unwrap_or(0);
     let next = left >> 1;
     let in_period = left.saturating_sub(next);
     let part = multiply_by_rational_with_rounding(

@@ -19,7 +19,10 @@ const RANK_WEIGHT: u128 = 144_403_552_893_600;
 
 /// A record shown in the prompt. Its rank is its position in the list, counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo, codec::MaxEncodedLen))]
 pub struct Retrieved {
     /// Position of the record's leaf in the corpus tree.
@@ -30,11 +33,18 @@ pub struct Retrieved {
     pub contributor: Account,
 }
 
-fields!(Retrieved { entry, record, contributor });
+fields!(Retrieved {
+    entry,
+    record,
+    contributor
+});
 
 /// The attribution of one answer. Everything paid to contributors follows from it by integer arithmetic.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo))]
 pub struct Attribution {
     /// Root hash of the query sketch's tree, see [`SketchLeaf`](crate::sketch::SketchLeaf).
@@ -47,7 +57,12 @@ pub struct Attribution {
     pub retrieved: Vec<Retrieved>,
 }
 
-fields!(Attribution { query, list, spans, retrieved });
+fields!(Attribution {
+    query,
+    list,
+    spans,
+    retrieved
+});
 
 impl Object for Attribution {
     const TAG: Tag = *b"ATT1";
@@ -55,7 +70,10 @@ impl Object for Attribution {
 
 /// Why an attribution falls by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo, codec::MaxEncodedLen))]
 pub enum ShapeFlaw {
     /// The list breaks a rule.
@@ -89,7 +107,8 @@ impl Attribution {
         let mut entries: Vec<u64> = self.retrieved.iter().map(|record| record.entry).collect();
         entries.sort_unstable();
         let distinct = entries.is_sorted_by(|a, b| a < b);
-        if entries.len() > MAX_RETRIEVED || !distinct || entries.iter().any(|entry| *entry >= bounds.records) {
+        if entries.len() > MAX_RETRIEVED || !distinct || entries.iter().any(|entry| *entry >= bounds.records)
+        {
             return Err(ShapeFlaw::Retrieved);
         }
         Ok(())
@@ -108,12 +127,16 @@ impl Attribution {
     /// Shares of the retrieved records.
     pub fn retrieved_shares(&self) -> Option<Vec<u32>> {
         let ranks = 1u128..;
-        channel(ranks.zip(&self.retrieved).map(|(rank, _)| RANK_WEIGHT.checked_div(rank).unwrap_or(0)))
+        channel(
+            ranks
+                .zip(&self.retrieved)
+                .map(|(rank, _)| RANK_WEIGHT.checked_div(rank).unwrap_or(0)),
+        )
     }
 
     /// Weights of the contributors, sorted by account: the channels' shares mixed, an empty channel's weight
-    /// going to the others pro rata. Empty if there is nobody to credit; nothing if the attribution is not well
-    /// shaped.
+    /// going to the others pro rata. Empty if there is nobody to credit; nothing if the attribution is not
+    /// well shaped.
     pub fn weights(&self, mix: &Mix) -> Option<Vec<(Account, u128)>> {
         let list = self.list.iter().map(|entry| entry.contributor);
         let spans = self.span_records().map(|(_, record)| record.contributor);
@@ -139,11 +162,20 @@ impl Attribution {
         }
         let numbers: Vec<u128> = weights.iter().map(|(_, weight)| *weight).collect();
         let parts = apportion(amount, &numbers)?;
-        Some(weights.into_iter().map(|(account, _)| account).zip(parts).filter(|(_, part)| *part > 0).collect())
+        Some(
+            weights
+                .into_iter()
+                .map(|(account, _)| account)
+                .zip(parts)
+                .filter(|(_, part)| *part > 0)
+                .collect(),
+        )
     }
 
     fn span_records(&self) -> impl Iterator<Item = (u128, &SpanRecord)> {
-        self.spans.iter().flat_map(|span| span.records.iter().map(|record| (span.record_weight(), record)))
+        self.spans
+            .iter()
+            .flat_map(|span| span.records.iter().map(|record| (span.record_weight(), record)))
     }
 }
 
@@ -163,7 +195,10 @@ fn mixed(
     contributors: impl Iterator<Item = Account>,
 ) {
     // Below 2^60 each, and a channel's shares add up to 10^9: the sums of all channels stay below 2^62.
-    all.extend(shares.into_iter().zip(contributors).map(|(share, contributor)| {
-        (contributor, u128::from(share).saturating_mul(u128::from(weight)))
-    }));
+    all.extend(
+        shares
+            .into_iter()
+            .zip(contributors)
+            .map(|(share, contributor)| (contributor, u128::from(share).saturating_mul(u128::from(weight)))),
+    );
 }

@@ -1,9 +1,10 @@
 //! The bases an index rotates into, in fixed point, and what can be judged of them in integers.
 //!
-//! Layout `Q14`: entries of a basis are signed 16-bit numbers in 16,384ths, one leaf per basis vector; eigenvalues are
-//! unsigned 32-bit mantissas with one exponent per leaf, `value = mantissa · 2^exponent`. For each module of the
-//! layout: the vectors of the left basis (as many as the sketch matrix has rows, of that length), those of the right basis
-//! (columns), then one spectrum leaf per row of the matrix (one eigenvalue per column).
+//! Layout `Q14`: entries of a basis are signed 16-bit numbers in 16,384ths, one leaf per basis vector;
+//! eigenvalues are unsigned 32-bit mantissas with one exponent per leaf, `value = mantissa · 2^exponent`. For
+//! each module of the layout: the vectors of the left basis (as many as the sketch matrix has rows, of that
+//! length), those of the right basis (columns), then one spectrum leaf per row of the matrix (one eigenvalue
+//! per column).
 
 use crate::{
     hash::Tag,
@@ -24,7 +25,10 @@ pub const MAX_SPECTRUM_EXPONENT: i16 = 200;
 
 /// A basis vector or a row of the spectrum; the tree's order says whose.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo))]
 pub enum BasisLeaf {
     /// A basis vector, in 16,384ths.
@@ -37,7 +41,10 @@ choices!(BasisLeaf { 0 => Vector, 1 => Spectrum });
 
 /// Eigenvalues with a common exponent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo))]
 pub struct Spectrum {
     /// The exponent, within ±[`MAX_SPECTRUM_EXPONENT`].
@@ -92,7 +99,14 @@ impl Place {
                 (Part::Spectrum, shape.rows, shape.columns),
             ] {
                 match row.checked_sub(u64::from(count)) {
-                    None => return Some(Self { part, module, row, length: usize::from(length) }),
+                    None => {
+                        return Some(Self {
+                            part,
+                            module,
+                            row,
+                            length: usize::from(length),
+                        })
+                    }
                     Some(rest) => row = rest,
                 }
             }
@@ -108,25 +122,28 @@ impl Place {
                 self.part == Part::Spectrum
                     && values.len() == self.length
                     && exponent.unsigned_abs() <= MAX_SPECTRUM_EXPONENT.unsigned_abs()
-            },
+            }
         }
     }
 }
 
-/// Whether the scalar product of two basis vectors is what it must be, 1 with itself and 0 with another, within 2⁻¹⁰.
-/// Vectors of different length never are.
+/// Whether the scalar product of two basis vectors is what it must be, 1 with itself and 0 with another,
+/// within 2⁻¹⁰. Vectors of different length never are.
 pub fn orthonormal(a: &[i16], b: &[i16], same: bool) -> bool {
     let product = a
         .iter()
         .zip(b)
         // 2^30 each, at most 2^16 of them: far inside 64 bits.
-        .fold(0i64, |sum, (x, y)| sum.saturating_add(i64::from(*x).saturating_mul(i64::from(*y))));
+        .fold(0i64, |sum, (x, y)| {
+            sum.saturating_add(i64::from(*x).saturating_mul(i64::from(*y)))
+        });
     let expected = if same { ONE.saturating_mul(ONE) } else { 0 };
     a.len() == b.len() && product.abs_diff(expected) <= TOLERANCE
 }
 
-/// Whether a recomputed covariance, rotated into the committed bases, is diagonal: its off-diagonal mass (sum of squares)
-/// is at most 1% of all. Row by row, entries in any common fixed point; nothing if a sum passes 2^128 or a row has another length.
+/// Whether a recomputed covariance, rotated into the committed bases, is diagonal: its off-diagonal mass (sum
+/// of squares) is at most 1% of all. Row by row, entries in any common fixed point; nothing if a sum passes
+/// 2^128 or a row has another length.
 pub fn diagonal(rows: &[Vec<i64>]) -> Option<bool> {
     let (mut off, mut all) = (0u128, 0u128);
     for (i, row) in rows.iter().enumerate() {
@@ -148,7 +165,10 @@ pub fn diagonal(rows: &[Vec<i64>]) -> Option<bool> {
 /// Whether recomputed eigenvalues agree with the committed ones: each within 1% of the larger of the two.
 pub fn spectra_agree(a: &Spectrum, b: &Spectrum) -> bool {
     a.values.len() == b.values.len()
-        && a.values.iter().zip(&b.values).all(|(x, y)| close((*x, a.exponent), (*y, b.exponent)))
+        && a.values
+            .iter()
+            .zip(&b.values)
+            .all(|(x, y)| close((*x, a.exponent), (*y, b.exponent)))
 }
 
 fn close((x, e_x): (u32, i16), (y, e_y): (u32, i16)) -> bool {

@@ -14,7 +14,10 @@ use alloc::vec::Vec;
 
 /// A member's answer to "is the committed object what it claims to be?".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo, codec::MaxEncodedLen))]
 pub enum Vote {
     /// It agrees with what the member computed.
@@ -39,8 +42,8 @@ impl Field for Vote {
     }
 }
 
-/// What a member commits to: keccak(vote ‖ own bytes ‖ salt), the own bytes being its account, so that nobody can
-/// copy another's commitment, and the keccak of what it computed, which it reveals.
+/// What a member commits to: keccak(vote ‖ own bytes ‖ salt), the own bytes being its account, so that nobody
+/// can copy another's commitment, and the keccak of what it computed, which it reveals.
 pub fn vote_hash(vote: Vote, member: &Account, computed: &[u8], salt: &Hash) -> Hash {
     let mut first = Vec::new();
     vote.write(&mut first);
@@ -49,7 +52,10 @@ pub fn vote_hash(vote: Vote, member: &Account, computed: &[u8], salt: &Hash) -> 
 
 /// What a committee decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo, codec::MaxEncodedLen))]
 pub enum Outcome {
     /// A quorum says so.
@@ -60,7 +66,8 @@ pub enum Outcome {
     Open,
 }
 
-/// Counts votes; `None` is a seat that has not revealed. `closed` tells that no more can. A quorum of at most half of the seats decides nothing.
+/// Counts votes; `None` is a seat that has not revealed. `closed` tells that no more can. A quorum of at most
+/// half of the seats decides nothing.
 pub fn tally(votes: &[Option<Vote>], quorum: usize, closed: bool) -> Outcome {
     let count = |vote: Option<Vote>| votes.iter().filter(|other| **other == vote).count();
     let (right, wrong) = (count(Some(Vote::Right)), count(Some(Vote::Wrong)));
@@ -79,15 +86,17 @@ pub fn tally(votes: &[Option<Vote>], quorum: usize, closed: bool) -> Outcome {
     }
 }
 
-/// Whether two members' unclipped lanes of the same sketch agree: each within ±1, at most 1 in 256 (or one) different.
+/// Whether two members' unclipped lanes of the same sketch agree: each within ±1, at most 1 in 256 (or one)
+/// different. Lanes beyond ±128 are all alike: there the committed exponent is too small, and rounding errors
+/// grow with the lane.
 pub fn lanes_agree(a: &[i32], b: &[i32]) -> Result<(), Disagreement> {
     if a.len() != b.len() {
         return Err(Disagreement::Shape);
     }
     let mut differing = 0usize;
     for (x, y) in a.iter().zip(b) {
-        match x.abs_diff(*y) {
-            0 => {},
+        match (*x).clamp(-129, 129).abs_diff((*y).clamp(-129, 129)) {
+            0 => {}
             1 => differing = differing.saturating_add(1),
             _ => return Err(Disagreement::Lane),
         }
@@ -98,7 +107,8 @@ pub fn lanes_agree(a: &[i32], b: &[i32]) -> Result<(), Disagreement> {
     Ok(())
 }
 
-/// Whether what the index says of a token id is what its tokenizer says; how often it occurs is the verdicts' matter.
+/// Whether what the index says of a token id is what its tokenizer says; how often it occurs is the verdicts'
+/// matter.
 pub fn flags_agree(claimed: &TableLeaf, recomputed: u8) -> bool {
     claimed.flags == recomputed
 }
@@ -111,7 +121,10 @@ pub fn tokens_agree(claimed: &[u32], recomputed: &[u32]) -> bool {
 /// Whether recomputed retrieval ranks are the claimed ones: the same records in the same order.
 pub fn ranks_agree(claimed: &[Retrieved], recomputed: &[u64]) -> bool {
     claimed.len() == recomputed.len()
-        && claimed.iter().zip(recomputed).all(|(claimed, entry)| claimed.entry == *entry)
+        && claimed
+            .iter()
+            .zip(recomputed)
+            .all(|(claimed, entry)| claimed.entry == *entry)
 }
 
 /// Whether an answer in `verifiable` mode is the recomputed one: token for token.
@@ -119,15 +132,17 @@ pub fn verifiable_output_agrees(claimed: &[u32], recomputed: &[u32]) -> bool {
     claimed == recomputed
 }
 
-/// Whether an answer in `fast` mode is one the model could give: at 99.5% of positions or more the committed token's score,
-/// with the seed's noise, is within `tau` of the best. `gaps` are the differences, in any fixed point that `tau` shares.
+/// Whether an answer in `fast` mode is one the model could give: at 99.5% of positions or more the committed
+/// token's score, with the seed's noise, is within `tau` of the best. `gaps` are the differences, in any
+/// fixed point that `tau` shares.
 pub fn fast_output_agrees(gaps: &[u32], tau: u32) -> bool {
     let within = gaps.iter().filter(|gap| **gap <= tau).count();
     let [within, all] = [within, gaps.len()].map(|n| u128::try_from(n).unwrap_or(u128::MAX));
     within.saturating_mul(1_000) >= all.saturating_mul(995)
 }
 
-/// Whether a re-executed training segment ends in the committed state: the same hash of adapter and optimiser.
+/// Whether a re-executed training segment ends in the committed state: the same hash of adapter and
+/// optimiser.
 pub fn training_agrees(committed: &Hash, recomputed: &Hash) -> bool {
     committed == recomputed
 }

@@ -19,7 +19,10 @@ pub const MAX_ANCESTORS: usize = 16;
 
 /// How the compute fee is split, in hundredths of a percent. All but `platform` add up to 10,000.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo, codec::MaxEncodedLen))]
 pub struct Split {
     /// On top of the compute fee, to the treasury.
@@ -36,12 +39,26 @@ pub struct Split {
     pub lineage: u16,
 }
 
-fields!(Split { platform, owner, contributors, stakers, compute, lineage });
+fields!(Split {
+    platform,
+    owner,
+    contributors,
+    stakers,
+    compute,
+    lineage
+});
 
 impl Split {
     /// Whether the parts add up to the whole.
     pub fn is_whole(&self) -> bool {
-        let Self { platform, owner, contributors, stakers, compute, lineage } = *self;
+        let Self {
+            platform,
+            owner,
+            contributors,
+            stakers,
+            compute,
+            lineage,
+        } = *self;
         let parts = [owner, contributors, stakers, compute, lineage];
         platform <= BASIS && parts.into_iter().map(u32::from).sum::<u32>() == u32::from(BASIS)
     }
@@ -63,7 +80,8 @@ impl Split {
     }
 }
 
-/// Parties that do not exist for a model or worker. Compute and contributors always do: the fallback stands in for the latter.
+/// Parties that do not exist for a model or worker. Compute and contributors always do: the fallback stands
+/// in for the latter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Missing {
     /// The model has no owner.
@@ -76,7 +94,10 @@ pub struct Missing {
 
 /// Weights of the three attribution channels in parts per billion, adding up to 10^9.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo, codec::MaxEncodedLen))]
 pub struct Mix {
     /// What the adapter learned from whom.
@@ -87,19 +108,34 @@ pub struct Mix {
     pub retrieval: u32,
 }
 
-fields!(Mix { influence, verbatim, retrieval });
+fields!(Mix {
+    influence,
+    verbatim,
+    retrieval
+});
 
 impl Mix {
     /// Whether the weights add up to the whole.
     pub fn is_whole(&self) -> bool {
-        let Self { influence, verbatim, retrieval } = *self;
-        [influence, verbatim, retrieval].into_iter().map(u64::from).sum::<u64>() == u64::from(BILLION)
+        let Self {
+            influence,
+            verbatim,
+            retrieval,
+        } = *self;
+        [influence, verbatim, retrieval]
+            .into_iter()
+            .map(u64::from)
+            .sum::<u64>()
+            == u64::from(BILLION)
     }
 }
 
 /// Prices and policies of one model at one time. Every receipt of a batch has the batch's tariff.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo, codec::MaxEncodedLen))]
 pub struct Tariff {
     /// Planck per 1,000 tokens of prompt.
@@ -112,7 +148,12 @@ pub struct Tariff {
     pub mix: Mix,
 }
 
-fields!(Tariff { price_in, price_out, split, mix });
+fields!(Tariff {
+    price_in,
+    price_out,
+    split,
+    mix
+});
 
 impl Object for Tariff {
     const TAG: Tag = *b"TAR1";
@@ -140,7 +181,8 @@ impl Tariff {
         self.split.is_whole() && self.mix.is_whole()
     }
 
-    /// compute = ⌈(in · R_in + out · R_out) / 1000⌉, platform = ⌊compute · share⌋; nothing if a step or their sum passes 2^128.
+    /// compute = ⌈(in · R_in + out · R_out) / 1000⌉, platform = ⌊compute · share⌋; nothing if a step or their
+    /// sum passes 2^128.
     pub fn fee(&self, input_tokens: u32, output_tokens: u32) -> Option<Fee> {
         let input = u128::from(input_tokens).checked_mul(self.price_in)?;
         let output = u128::from(output_tokens).checked_mul(self.price_out)?;
@@ -153,7 +195,10 @@ impl Tariff {
 
 /// Planck by destination: of one receipt, or added up over a batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo, codec::MaxEncodedLen))]
 pub struct Parts {
     /// Treasury.
@@ -172,7 +217,15 @@ pub struct Parts {
     pub lineage: u128,
 }
 
-fields!(Parts { platform, owner, contributors, fallback, stakers, compute, lineage });
+fields!(Parts {
+    platform,
+    owner,
+    contributors,
+    fallback,
+    stakers,
+    compute,
+    lineage
+});
 
 impl Parts {
     /// Splits one receipt's fee by largest remainder in the order β, δ, γ, κ, λ. `credited` tells whether its
@@ -181,11 +234,25 @@ impl Parts {
         if !split.is_whole() {
             return None;
         }
-        let weights = [split.owner, split.contributors, split.stakers, split.compute, split.lineage];
+        let weights = [
+            split.owner,
+            split.contributors,
+            split.stakers,
+            split.compute,
+            split.lineage,
+        ];
         let parts = apportion(fee.compute, &weights.map(u128::from))?;
         let [owner, share, stakers, compute, lineage] = <[u128; 5]>::try_from(parts).ok()?;
         let (contributors, fallback) = if credited { (share, 0) } else { (0, share) };
-        Some(Self { platform: fee.platform, owner, contributors, fallback, stakers, compute, lineage })
+        Some(Self {
+            platform: fee.platform,
+            owner,
+            contributors,
+            fallback,
+            stakers,
+            compute,
+            lineage,
+        })
     }
 
     /// Field by field, nothing if a sum passes 2^128.
@@ -200,7 +267,15 @@ impl Parts {
 
     /// All fields added up.
     pub fn total(&self) -> Option<u128> {
-        let Self { platform, owner, contributors, fallback, stakers, compute, lineage } = *self;
+        let Self {
+            platform,
+            owner,
+            contributors,
+            fallback,
+            stakers,
+            compute,
+            lineage,
+        } = *self;
         [platform, owner, contributors, fallback, stakers, compute, lineage]
             .into_iter()
             .try_fold(0u128, u128::checked_add)
@@ -219,8 +294,8 @@ impl Parts {
     }
 }
 
-/// An amount cut in two halves, the first getting the odd planck: owner and Datanets of a root generation, the
-/// model's pool and the worker's.
+/// An amount cut in two halves, the first getting the odd planck: owner and Datanets of a root generation,
+/// the model's pool and the worker's.
 pub fn halves(amount: u128) -> (u128, u128) {
     let second = amount >> 1;
     (amount.saturating_sub(second), second)
@@ -229,7 +304,8 @@ pub fn halves(amount: u128) -> (u128, u128) {
 /// What each ancestor gets of `amount`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lineage {
-    /// Position in the list that was passed, and planck: ancestors nearer than the root that are paid, nearest first.
+    /// Position in the list that was passed, and planck: ancestors nearer than the root that are paid,
+    /// nearest first.
     pub nearer: Vec<(usize, u128)>,
     /// The owner of the root generation.
     pub root_owner: u128,
@@ -237,12 +313,13 @@ pub struct Lineage {
     pub root_datanets: u128,
 }
 
-/// Divides the lineage part. `added_data` has one flag per ancestor between the model and its root, nearest first,
-/// without the root: whether it added accepted data.
+/// Divides the lineage part. `added_data` has one flag per ancestor between the model and its root, nearest
+/// first, without the root: whether it added accepted data.
 ///
-/// Half goes to the root generation, its owner and Datanets equally. The rest goes to those that added
-/// data, each getting twice what the next one further away gets (largest remainder, the nearer first); if there
-/// is none, it goes to the root as well. Of more than [`MAX_ANCESTORS`] (the root counted) the furthest but the root are dropped: they are the middle of the line.
+/// Half goes to the root generation, its owner and Datanets equally. The rest goes to those that added data,
+/// each getting twice what the next one further away gets (largest remainder, the nearer first); if there is
+/// none, it goes to the root as well. Of more than [`MAX_ANCESTORS`] (the root counted) the furthest but the
+/// root are dropped: they are the middle of the line.
 pub fn lineage(amount: u128, added_data: &[bool]) -> Option<Lineage> {
     let paid: Vec<usize> = added_data
         .iter()
@@ -262,5 +339,9 @@ pub fn lineage(amount: u128, added_data: &[bool]) -> Option<Lineage> {
         nearer = paid.into_iter().zip(apportion(rest, &weights)?).collect();
     }
     let (root_owner, root_datanets) = halves(root);
-    Some(Lineage { nearer, root_owner, root_datanets })
+    Some(Lineage {
+        nearer,
+        root_owner,
+        root_datanets,
+    })
 }

@@ -13,7 +13,10 @@ use alloc::vec::Vec;
 
 /// The numbers an index is made with; fixed by whoever ordered it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo, codec::MaxEncodedLen))]
 pub struct IndexRules {
     /// k: dimensions that each side of a gradient is projected to.
@@ -28,11 +31,20 @@ pub struct IndexRules {
     pub floor: i8,
 }
 
-fields!(IndexRules { projection, top, rho, z, floor });
+fields!(IndexRules {
+    projection,
+    top,
+    rho,
+    z,
+    floor
+});
 
 /// The commitment to an index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo, codec::MaxEncodedLen))]
 pub struct IndexHeader {
     /// Who built it.
@@ -68,8 +80,21 @@ pub struct IndexHeader {
 }
 
 fields!(IndexHeader {
-    builder, model, generation, base, adapter, tokenizer, seed, layout, rules, bases, sources, corpus, rows,
-    verbatim, retrieval,
+    builder,
+    model,
+    generation,
+    base,
+    adapter,
+    tokenizer,
+    seed,
+    layout,
+    rules,
+    bases,
+    sources,
+    corpus,
+    rows,
+    verbatim,
+    retrieval,
 });
 
 impl Object for IndexHeader {
@@ -83,7 +108,10 @@ pub fn index_seed(adapter: &Hash, randomness: &Hash) -> Hash {
 
 /// Why a header contradicts itself or its layout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo, codec::MaxEncodedLen))]
 pub enum HeaderFlaw {
     /// A root that no tree has.
@@ -118,8 +146,22 @@ impl IndexHeader {
 
     /// Checks everything the header shows by itself, given its layout.
     pub fn check(&self, layout: &Layout) -> Result<(), HeaderFlaw> {
-        let Verbatim { vocabulary, separator, tokens, shards, table } = self.verbatim;
-        let roots = [self.bases, self.sources, self.corpus, self.rows, tokens, shards, table];
+        let Verbatim {
+            vocabulary,
+            separator,
+            tokens,
+            shards,
+            table,
+        } = self.verbatim;
+        let roots = [
+            self.bases,
+            self.sources,
+            self.corpus,
+            self.rows,
+            tokens,
+            shards,
+            table,
+        ];
         if !roots.iter().all(Root::is_possible) {
             return Err(HeaderFlaw::Root);
         }
@@ -155,7 +197,10 @@ impl IndexHeader {
 
 /// A row of an index: one unit of a representative, and its sketch.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo))]
 pub struct IndexLeaf {
     /// Position of the record's version among the sources.
@@ -170,10 +215,17 @@ pub struct IndexLeaf {
     pub sketch: Sketch,
 }
 
-fields!(IndexLeaf { source, record, unit, contributor, sketch });
+fields!(IndexLeaf {
+    source,
+    record,
+    unit,
+    contributor,
+    sketch
+});
 
 impl IndexLeaf {
-    /// Whether `next` may stand right behind this row: the record's next unit, or the first unit of a later record.
+    /// Whether `next` may stand right behind this row: the record's next unit, or the first unit of a later
+    /// record.
     pub fn may_precede(&self, next: &Self) -> bool {
         let (own, other) = ((self.source, self.record), (next.source, next.record));
         if own == other {

@@ -1,8 +1,8 @@
 //! Proof of Attribution, from a quantised gradient to a payout, in integers.
 //!
-//! Which records shaped a paid answer, by how much, and who gets what: every number here is one that any honest
-//! party recomputes to the same bit, in a runtime, a worker, a command line or a browser. And every claim about
-//! them is committed so that a wrong one can be proved wrong with one small transaction.
+//! Which records shaped a paid answer, by how much, and who gets what: every number here is one that any
+//! honest party recomputes to the same bit, in a runtime, a worker, a command line or a browser. And every
+//! claim about them is committed so that a wrong one can be proved wrong with one small transaction.
 //!
 //! ```
 //! use openledger_attribution::{
@@ -62,26 +62,28 @@
 //!
 //! # Map
 //!
-//! From gradient to list: [`sketch`] has layouts, blocks and exact scores, [`list`] the eligible rows in order. [`text`]
-//! cuts tokens into units and chunks, [`verbatim`] has spans, suffix arrays and the token table. [`attribution`] mixes
-//! the three channels into amounts, with [`share`] dividing and [`fee`] pricing and splitting.
+//! From gradient to list: [`sketch`] has layouts, blocks and exact scores, [`list`] the eligible rows in
+//! order. [`text`] cuts tokens into units and chunks, [`verbatim`] has spans, suffix arrays and the token
+//! table. [`attribution`] mixes the three channels into amounts, with [`share`] dividing and [`fee`] pricing
+//! and splitting.
 //!
-//! What is committed: [`tree`] is the one shape of all commitments, [`wire`] the canonical bytes, [`mod@hash`] the
-//! prefixes. [`record`] has records, versions and the corpus, [`index`] the rows and header of an index, [`bases`] what it
-//! is rotated into. [`voucher`] is what a consumer signs, [`receipt`] what a worker answers, [`batch`] how receipts
-//! become money.
+//! What is committed: [`tree`] is the one shape of all commitments, [`wire`] the canonical bytes,
+//! [`mod@hash`] the prefixes. [`record`] has records, versions and the corpus, [`index`] the rows and header
+//! of an index, [`bases`] what it is rotated into. [`voucher`] is what a consumer signs, [`receipt`] what a
+//! worker answers, [`batch`] how receipts become money.
 //!
-//! What is judged: [`verdict`] has a function for every lie that integers can prove, [`committee`] the comparisons for
-//! those that only recomputing can.
+//! What is judged: [`verdict`] has a function for every lie that integers can prove, [`committee`] the
+//! comparisons for those that only recomputing can.
 //!
 //! # Promises
 //!
-//! No floating point, no `unsafe`, no panic: arithmetic is checked or bounded, and lints deny the rest. No result depends
-//! on order, on how work is split, or on the machine. An honest object is never found guilty, whatever the evidence.
+//! No floating point, no `unsafe`, no panic: arithmetic is checked or bounded, and lints deny the rest. No
+//! result depends on order, on how work is split, or on the machine. An honest object is never found guilty,
+//! whatever the evidence.
 //!
 //! # Features
 //!
-//! `scale` gives every type its SCALE form, for pallets. Nothing else is optional.
+//! `scale` gives every type its SCALE form, for pallets; `std` only passes itself on to the crates behind that.
 
 #![no_std]
 #![forbid(unsafe_code)]

@@ -14,7 +14,10 @@ pub const MAX_SCORE: u128 = 1 << 117;
 
 /// One row that shaped the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo, codec::MaxEncodedLen))]
 pub struct ListEntry {
     /// The row's position in the index.
@@ -25,7 +28,11 @@ pub struct ListEntry {
     pub contributor: Account,
 }
 
-fields!(ListEntry { row, score, contributor });
+fields!(ListEntry {
+    row,
+    score,
+    contributor
+});
 
 impl ListEntry {
     /// The order of a list: score descending, then row ascending. `Less` comes first.
@@ -45,7 +52,10 @@ fn place(score: u128, row: u64) -> (core::cmp::Reverse<u128>, u64) {
 
 /// Why a list breaks the rules of lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo, codec::MaxEncodedLen))]
 pub enum ListFlaw {
     /// More entries than the index allows.
@@ -63,7 +73,10 @@ pub fn check_list(list: &[ListEntry], top: u16, rows: u64) -> Result<(), ListFla
     if list.len() > usize::from(top) {
         return Err(ListFlaw::Length);
     }
-    if list.iter().any(|entry| entry.score == 0 || entry.score > MAX_SCORE) {
+    if list
+        .iter()
+        .any(|entry| entry.score == 0 || entry.score > MAX_SCORE)
+    {
         return Err(ListFlaw::Score);
     }
     if list.iter().any(|entry| entry.row >= rows) {
@@ -87,6 +100,8 @@ pub fn check_list(list: &[ListEntry], top: u16, rows: u64) -> Result<(), ListFla
 pub struct ListBuilder<'a> {
     rule: &'a Rule,
     query: SketchRef<'a>,
+    // Nothing for an invalid query: it scores with no row.
+    query_norm: Option<u128>,
     // The last of the best so far on top.
     best: BinaryHeap<Placed>,
 }
@@ -109,15 +124,36 @@ impl PartialOrd for Placed {
 impl<'a> ListBuilder<'a> {
     /// A list for `query`, a valid sketch of the rule's layout.
     pub fn new(rule: &'a Rule, query: SketchRef<'a>) -> Self {
-        Self { rule, query, best: BinaryHeap::new() }
+        let query_norm = rule.check(query).ok().and_then(|()| rule.norm(query));
+        Self {
+            rule,
+            query,
+            query_norm,
+            best: BinaryHeap::new(),
+        }
     }
 
     /// Scores a row and keeps it if it is eligible and among the best.
     pub fn push(&mut self, row: u64, leaf: &IndexLeaf) {
-        let score = self.rule.evaluate(self.query, leaf.sketch.view());
-        if let Some(score) = score.filter(|score| score.eligible) {
-            self.keep(ListEntry { row, score: score.value.unsigned_abs(), contributor: leaf.contributor });
+        if let Some(score) = self.eligible_score(leaf.sketch.view()) {
+            self.keep(ListEntry {
+                row,
+                score,
+                contributor: leaf.contributor,
+            });
         }
+    }
+
+    /// What [`Rule::evaluate`] says of a row if it is eligible; most rows are told by their score alone.
+    fn eligible_score(&self, row: SketchRef<'_>) -> Option<u128> {
+        let query_norm = self.query_norm?;
+        let score = self.rule.score(self.query, row)?;
+        if score <= 0 {
+            return None;
+        }
+        self.rule.check(row).ok()?;
+        let eligible = self.rule.judge(score, query_norm, self.rule.norm(row)?)?;
+        eligible.then_some(score.unsigned_abs())
     }
 
     /// Keeps an entry that was scored elsewhere if it is among the best.
@@ -130,6 +166,10 @@ impl<'a> ListBuilder<'a> {
 
     /// The list.
     pub fn finish(self) -> Vec<ListEntry> {
-        self.best.into_sorted_vec().into_iter().map(|placed| placed.0).collect()
+        self.best
+            .into_sorted_vec()
+            .into_iter()
+            .map(|placed| placed.0)
+            .collect()
     }
 }

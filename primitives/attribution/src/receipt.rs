@@ -10,7 +10,10 @@ use alloc::vec::Vec;
 
 /// One paid answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo, codec::MaxEncodedLen))]
 pub struct Receipt {
     /// Who answered.
@@ -29,11 +32,22 @@ pub struct Receipt {
     pub fee: u128,
     /// Root hash of the salted answer, see [`TextLeaf`](crate::text::TextLeaf).
     pub output: Hash,
-    /// Hash of the [`Attribution`](crate::attribution::Attribution); zero in a sampled batch, where it follows a draw.
+    /// Hash of the [`Attribution`](crate::attribution::Attribution); zero in a sampled batch, where it
+    /// follows a draw.
     pub attribution: Hash,
 }
 
-fields!(Receipt { worker, voucher, signature, terms, input_tokens, output_tokens, fee, output, attribution });
+fields!(Receipt {
+    worker,
+    voucher,
+    signature,
+    terms,
+    input_tokens,
+    output_tokens,
+    fee,
+    output,
+    attribution
+});
 
 impl Object for Receipt {
     const TAG: Tag = *b"RCT1";
@@ -41,7 +55,10 @@ impl Object for Receipt {
 
 /// Why a receipt falls by itself, whatever batch it is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo, codec::MaxEncodedLen))]
 pub enum ReceiptFlaw {
     /// The terms are not what the voucher names.

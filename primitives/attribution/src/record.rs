@@ -10,7 +10,10 @@ use alloc::vec::Vec;
 
 /// A record: the contribution that brought it and its position there. Ids order records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo, codec::MaxEncodedLen))]
 pub struct RecordId {
     /// The contribution.
@@ -23,7 +26,10 @@ fields!(RecordId { contribution, index });
 
 /// A record of a contribution. The tree's sum is the contribution's size in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo, codec::MaxEncodedLen))]
 pub struct RecordLeaf {
     /// keccak of the record's canonical form.
@@ -45,7 +51,10 @@ impl Leaf for RecordLeaf {
 
 /// A record of a Datanet version, sorted by id. The tree's sum is the number of representatives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo, codec::MaxEncodedLen))]
 pub struct VersionLeaf {
     /// The record.
@@ -58,7 +67,12 @@ pub struct VersionLeaf {
     pub representative: RecordId,
 }
 
-fields!(VersionLeaf { record, contributor, content, representative });
+fields!(VersionLeaf {
+    record,
+    contributor,
+    content,
+    representative
+});
 
 impl VersionLeaf {
     /// Whether it stands for its family.
@@ -84,9 +98,13 @@ impl Keyed for VersionLeaf {
     }
 }
 
-/// A Datanet version that an index is made of, in the order named at training. The tree's sum is the number of representatives of all.
+/// A Datanet version that an index is made of, in the order named at training. The tree's sum is the number
+/// of representatives of all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo, codec::MaxEncodedLen))]
 pub struct SourceLeaf {
     /// The Datanet.
@@ -97,7 +115,11 @@ pub struct SourceLeaf {
     pub records: Root,
 }
 
-fields!(SourceLeaf { datanet, version, records });
+fields!(SourceLeaf {
+    datanet,
+    version,
+    records
+});
 
 impl Leaf for SourceLeaf {
     const TAG: Tag = *b"SRC1";
@@ -108,12 +130,16 @@ impl Leaf for SourceLeaf {
     }
 }
 
-/// A representative as the index's model reads it: one leaf per representative of the sources, in their order.
+/// A representative as the index's model reads it: one leaf per representative of the sources, in their
+/// order.
 ///
-/// The tree's sum packs two numbers: units in the upper 64 bits, tokens with one separator per record in the lower.
-/// So one path proves both the first row of a record and its place in the token stream.
+/// The tree's sum packs two numbers: units in the upper 64 bits, tokens with one separator per record in the
+/// lower. So one path proves both the first row of a record and its place in the token stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo, codec::MaxEncodedLen))]
 pub struct CorpusLeaf {
     /// Position of its version among the sources.
@@ -128,14 +154,23 @@ pub struct CorpusLeaf {
     pub tokens: u32,
 }
 
-fields!(CorpusLeaf { source, record, contributor, content, tokens });
+fields!(CorpusLeaf {
+    source,
+    record,
+    contributor,
+    content,
+    tokens
+});
 
 impl Leaf for CorpusLeaf {
     const TAG: Tag = *b"CRP1";
 
     fn payload(&self, out: &mut Vec<u8>) -> Option<u128> {
         self.write(out);
-        Some(pack(u64::from(units(self.tokens)), u64::from(self.tokens).saturating_add(1)))
+        Some(pack(
+            u64::from(units(self.tokens)),
+            u64::from(self.tokens).saturating_add(1),
+        ))
     }
 }
 
@@ -151,8 +186,8 @@ pub fn unpack(sum: u128) -> (u64, u64) {
     (u64::from_be_bytes(high), u64::from_be_bytes(low))
 }
 
-/// What a contribution was reserved as: keccak(account ‖ datanet ‖ salt ‖ root hash), so that a pending one can be
-/// neither copied nor squatted. `root` is the hash of the contribution's tree of [`RecordLeaf`]s.
+/// What a contribution was reserved as: keccak(account ‖ datanet ‖ salt ‖ root hash), so that a pending one
+/// can be neither copied nor squatted. `root` is the hash of the contribution's tree of [`RecordLeaf`]s.
 pub fn reservation(account: &Account, datanet: u64, salt: &Hash, root: &Hash) -> Hash {
     keccak(&[account, &datanet.to_be_bytes(), salt, root])
 }

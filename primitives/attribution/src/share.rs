@@ -7,13 +7,16 @@ use core::cmp::Reverse;
 /// The whole of shares and weights: parts per billion.
 pub const BILLION: u32 = 1_000_000_000;
 
-/// Divides `total` in proportion to `weights`: everyone gets the floor, and what is left goes one by one to the largest
-/// remainders, the earlier of equals first. Nothing if the weights are all zero or their sum passes 2^128.
+/// Divides `total` in proportion to `weights`: everyone gets the floor, and what is left goes one by one to
+/// the largest remainders, the earlier of equals first. Nothing if the weights are all zero or their sum
+/// passes 2^128.
 ///
-/// The parts add up to `total`, each is within one of its exact value, and a zero weight gets zero. Callers order
-/// the weights by id, so that ties are broken by id.
+/// The parts add up to `total`, each is within one of its exact value, and a zero weight gets zero. Callers
+/// order the weights by id, so that ties are broken by id.
 pub fn apportion(total: u128, weights: &[u128]) -> Option<Vec<u128>> {
-    let whole = weights.iter().try_fold(0u128, |sum, weight| sum.checked_add(*weight))?;
+    let whole = weights
+        .iter()
+        .try_fold(0u128, |sum, weight| sum.checked_add(*weight))?;
     let mut parts = Vec::with_capacity(weights.len());
     let mut remainders = Vec::with_capacity(weights.len());
     let mut given = 0u128;
@@ -26,8 +29,8 @@ pub fn apportion(total: u128, weights: &[u128]) -> Option<Vec<u128>> {
     if whole == 0 {
         return None;
     }
-    // The remainders add up to `left` times the whole and each is below it, so more than `left` of them are not
-    // zero unless `left` is: no zero weight ever gets a unit.
+    // The remainders add up to `left` times the whole and each is below it, so more than `left` of them are
+    // not zero unless `left` is: no zero weight ever gets a unit.
     let left = usize::try_from(total.checked_sub(given)?).ok()?;
     remainders.sort_unstable();
     for (_, position) in remainders.into_iter().take(left) {
@@ -39,7 +42,10 @@ pub fn apportion(total: u128, weights: &[u128]) -> Option<Vec<u128>> {
 
 /// Shares of `weights` in parts per billion.
 pub fn shares(weights: &[u128]) -> Option<Vec<u32>> {
-    apportion(u128::from(BILLION), weights)?.into_iter().map(|share| u32::try_from(share).ok()).collect()
+    apportion(u128::from(BILLION), weights)?
+        .into_iter()
+        .map(|share| u32::try_from(share).ok())
+        .collect()
 }
 
 /// Adds amounts up by key, sorted by key, zeros left out.

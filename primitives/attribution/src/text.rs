@@ -24,7 +24,10 @@ pub fn unit_tokens(tokens: u32, unit: u32) -> Option<Span<u32>> {
 
 /// A piece of a prompt or answer. Its own salt keeps others from guessing short texts from hashes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo))]
 pub struct TextLeaf {
     /// 32 random bytes, never used again.
@@ -46,7 +49,10 @@ impl Leaf for TextLeaf {
 
 /// A piece of the corpus: 256 consecutive tokens, fewer only in the last.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo))]
 pub struct TokenLeaf {
     /// At most 256 token ids.
@@ -100,10 +106,16 @@ pub fn text_leaves(tokens: &[u32], mut salt: impl FnMut(u64) -> Hash) -> Vec<Tex
     let unit = usize::try_from(UNIT).unwrap_or(usize::MAX);
     let mut leaves: Vec<TextLeaf> = (0u64..)
         .zip(tokens.chunks(unit))
-        .map(|(n, tokens)| TextLeaf { salt: salt(n), tokens: tokens.to_vec() })
+        .map(|(n, tokens)| TextLeaf {
+            salt: salt(n),
+            tokens: tokens.to_vec(),
+        })
         .collect();
     if leaves.is_empty() {
-        leaves.push(TextLeaf { salt: salt(0), tokens: Vec::new() });
+        leaves.push(TextLeaf {
+            salt: salt(0),
+            tokens: Vec::new(),
+        });
     }
     leaves
 }
@@ -111,7 +123,12 @@ pub fn text_leaves(tokens: &[u32], mut salt: impl FnMut(u64) -> Hash) -> Vec<Tex
 /// Cuts a corpus into chunks.
 pub fn token_leaves(tokens: &[u32]) -> Vec<TokenLeaf> {
     let unit = usize::try_from(UNIT).unwrap_or(usize::MAX);
-    tokens.chunks(unit).map(|tokens| TokenLeaf { tokens: tokens.to_vec() }).collect()
+    tokens
+        .chunks(unit)
+        .map(|tokens| TokenLeaf {
+            tokens: tokens.to_vec(),
+        })
+        .collect()
 }
 
 /// Proven tokens: those at `start..` of a text or corpus of `total` tokens.
@@ -126,8 +143,8 @@ pub struct Window {
 }
 
 impl Window {
-    /// Opens consecutive chunks of `root`. Nothing if the proof fails or a chunk other than the last is not full
-    /// (a tree with such a chunk has no positions; see the verdict on chunks).
+    /// Opens consecutive chunks of `root`. Nothing if the proof fails or a chunk other than the last is not
+    /// full (a tree with such a chunk has no positions; see the verdict on chunks).
     pub fn open<L: Tokens>(chunks: &Range<L>, root: &Root) -> Option<Self> {
         chunks.verify(root)?;
         let total = u64::try_from(root.sum).ok()?;
@@ -137,7 +154,9 @@ impl Window {
         let start = chunks.start.checked_mul(u64::from(UNIT))?;
         let mut tokens = Vec::new();
         for (index, leaf) in (chunks.start..).zip(&chunks.leaves) {
-            let expected = total.checked_sub(index.checked_mul(u64::from(UNIT))?)?.min(u64::from(UNIT));
+            let expected = total
+                .checked_sub(index.checked_mul(u64::from(UNIT))?)?
+                .min(u64::from(UNIT));
             if u64::try_from(leaf.tokens().len()).ok()? != expected {
                 return None;
             }

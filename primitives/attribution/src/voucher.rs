@@ -9,7 +9,10 @@ use alloc::vec::Vec;
 
 /// How an answer is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo, codec::MaxEncodedLen))]
 pub enum Mode {
     /// The same bits for any batch size and arrival order on one backend and arch.
@@ -36,7 +39,10 @@ impl Field for Mode {
 
 /// What was ordered: everything that decides the answer and its price.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo, codec::MaxEncodedLen))]
 pub struct Terms {
     /// The model.
@@ -57,7 +63,16 @@ pub struct Terms {
     pub seed: u64,
 }
 
-fields!(Terms { model, generation, index, tariff, mode, prompt, parameters, seed });
+fields!(Terms {
+    model,
+    generation,
+    index,
+    tariff,
+    mode,
+    prompt,
+    parameters,
+    seed
+});
 
 impl Object for Terms {
     const TAG: Tag = *b"TRM1";
@@ -65,7 +80,10 @@ impl Object for Terms {
 
 /// A promise to pay for one answer out of a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo, codec::MaxEncodedLen))]
 pub struct Voucher {
     /// Genesis hash of the chain.
@@ -84,13 +102,22 @@ pub struct Voucher {
     pub terms: Hash,
 }
 
-fields!(Voucher { genesis, channel, accepted, previous, most, expiry, terms });
+fields!(Voucher {
+    genesis,
+    channel,
+    accepted,
+    previous,
+    most,
+    expiry,
+    terms
+});
 
 impl Object for Voucher {
     const TAG: Tag = *b"VOU1";
 }
 
-/// Starts what an sr25519 key signs: wallets wrap raw messages so that they cannot be mistaken for transactions.
+/// Starts what an sr25519 key signs: wallets wrap raw messages so that they cannot be mistaken for
+/// transactions.
 const WRAP_START: &[u8] = b"<Bytes>";
 const WRAP_END: &[u8] = b"</Bytes>";
 const PURPOSE: &[u8] = b"OpenLedger voucher:";
@@ -101,7 +128,8 @@ const DOMAIN_VERSION: &[u8] = b"1";
 const VOUCHER_TYPE: &[u8] = b"Voucher(bytes32 genesis,uint64 channel,uint128 accepted,bytes32 previous,uint128 most,uint64 expiry,bytes32 terms)";
 
 impl Voucher {
-    /// What an sr25519 key signs: `<Bytes>OpenLedger voucher:` ‖ canonical bytes ‖ `</Bytes>`, the wrapping that wallets put around raw messages.
+    /// What an sr25519 key signs: `<Bytes>OpenLedger voucher:` ‖ canonical bytes ‖ `</Bytes>`, the wrapping
+    /// that wallets put around raw messages.
     pub fn sr25519_message(&self) -> Vec<u8> {
         let mut message = Vec::new();
         for part in [WRAP_START, PURPOSE, &self.encode(), WRAP_END] {
@@ -110,7 +138,8 @@ impl Voucher {
         message
     }
 
-    /// What an Ethereum key signs: the EIP-712 digest, domain `OpenLedger`, version `1`, this chain id, no contract.
+    /// What an Ethereum key signs: the EIP-712 digest, domain `OpenLedger`, version `1`, this chain id, no
+    /// contract.
     pub fn eip712_digest(&self, chain_id: u64) -> Hash {
         let domain = keccak(&[
             &keccak(&[DOMAIN_TYPE]),
@@ -118,7 +147,15 @@ impl Voucher {
             &keccak(&[DOMAIN_VERSION]),
             &word(u128::from(chain_id)),
         ]);
-        let Self { genesis, channel, accepted, previous, most, expiry, terms } = self;
+        let Self {
+            genesis,
+            channel,
+            accepted,
+            previous,
+            most,
+            expiry,
+            terms,
+        } = self;
         let voucher = keccak(&[
             &keccak(&[VOUCHER_TYPE]),
             genesis,
@@ -160,7 +197,10 @@ fn word(number: u128) -> [u8; 32] {
 
 /// A signature of either kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo, codec::MaxEncodedLen))]
 pub enum Signature {
     /// By an sr25519 account.

@@ -60,7 +60,8 @@ pub fn multiply_divide(a: u128, b: u128, d: u128) -> Option<(u128, u128)> {
     if high >= d {
         return None;
     }
-    // Long division, one bit at a time: the remainder stays below d, so doubling it overflows by one bit at most.
+    // Long division, one bit at a time: the remainder stays below d, so doubling it overflows by one bit at
+    // most.
     let (mut remainder, mut rest, mut quotient) = (high, low, 0u128);
     for _ in 0..u128::BITS {
         let carried = remainder >> 127 == 1;
@@ -75,7 +76,8 @@ pub fn multiply_divide(a: u128, b: u128, d: u128) -> Option<(u128, u128)> {
     Some((quotient, remainder))
 }
 
-/// ⌊x · n / 2^256⌋ for the 256-bit number with the big-endian bytes `x`: a number below `n`, as even as `x` is.
+/// ⌊x · n / 2^256⌋ for the 256-bit number with the big-endian bytes `x`: a number below `n`, as even as `x`
+/// is.
 pub fn scale(x: &[u8; 32], n: u128) -> u128 {
     let (mut high, mut low) = (0u128, 0u128);
     for (position, byte) in x.iter().enumerate() {

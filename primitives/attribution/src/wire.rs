@@ -1,9 +1,10 @@
 //! The canonical bytes of every object: big-endian, fixed width, strict.
 //!
-//! Numbers are big-endian, accounts and hashes are 32 bytes, a list is its length as a `u32` and then its items,
-//! an optional value is `00` or `01` and the value, a choice is the number of its case (one byte) and that case.
-//! An [`Object`] starts with one version byte. Reading refuses another version, bytes left over and every
-//! value that has more than one spelling, so two equal objects have equal bytes and the other way round.
+//! Numbers are big-endian, accounts and hashes are 32 bytes, a list is its length as a `u32` and then its
+//! items, an optional value is `00` or `01` and the value, a choice is the number of its case (one byte) and
+//! that case. An [`Object`] starts with one version byte. Reading refuses another version, bytes left over
+//! and every value that has more than one spelling, so two equal objects have equal bytes and the other way
+//! round.
 
 use crate::hash::{keccak, Hash, Tag, OBJECT};
 use alloc::{boxed::Box, vec::Vec};
@@ -27,7 +28,10 @@ impl fmt::Display for WireError {
         match self {
             Self::Short => write!(f, "the bytes end before the object does: fetch it again"),
             Self::Trailing => write!(f, "bytes follow the object: pass exactly one object"),
-            Self::Version(v) => write!(f, "format version {v} is unknown here: update the program that reads it"),
+            Self::Version(v) => write!(
+                f,
+                "format version {v} is unknown here: update the program that reads it"
+            ),
             Self::Choice(v) => write!(f, "{v} names no case of this choice: the object is damaged"),
         }
     }

@@ -1,5 +1,5 @@
-//! An honest object is never found guilty: not by a watcher that tries everything, not by evidence that was tampered
-//! with, put together from pieces, or taken from somewhere else.
+//! An honest object is never found guilty: not by a watcher that tries everything, not by evidence that was
+//! tampered with, put together from pieces, or taken from somewhere else.
 
 mod common;
 
@@ -47,7 +47,10 @@ fn judge_of_index(world: &World) -> impl Fn(&IndexEvidence) -> Verdict + '_ {
 }
 
 fn judge_of_version(world: &World) -> impl Fn(&VersionEvidence) -> Verdict + '_ {
-    let facts = VersionFacts { records: world.index.sources[0].records, registry: &world.chain };
+    let facts = VersionFacts {
+        records: world.index.sources[0].records,
+        registry: &world.chain,
+    };
     move |evidence| judge_version(&facts, evidence)
 }
 
@@ -57,7 +60,8 @@ fn case(evidence: &impl Debug) -> String {
     text.split('(').next().unwrap().to_string()
 }
 
-/// The watcher's evidence would mean nothing if it failed on its proofs: every case must get as far as "right".
+/// The watcher's evidence would mean nothing if it failed on its proofs: every case must get as far as
+/// "right".
 #[test]
 fn evidence_about_honest_objects_gets_to_the_point() {
     let seed = seed();
@@ -69,12 +73,22 @@ fn evidence_about_honest_objects_gets_to_the_point() {
             let count = right.entry(name).or_default();
             *count += u64::from(verdict == Verdict::NotProven(Doubt::Right));
         };
-        court.batch.iter().for_each(|e| note(case(e), judge_of_batch(&world)(e)));
-        court.index.iter().for_each(|e| note(format!("index {}", case(e)), judge_of_index(&world)(e)));
-        court.version.iter().for_each(|e| note(format!("version {}", case(e)), judge_of_version(&world)(e)));
+        court
+            .batch
+            .iter()
+            .for_each(|e| note(case(e), judge_of_batch(&world)(e)));
+        court
+            .index
+            .iter()
+            .for_each(|e| note(format!("index {}", case(e)), judge_of_index(&world)(e)));
+        court
+            .version
+            .iter()
+            .for_each(|e| note(format!("version {}", case(e)), judge_of_version(&world)(e)));
     }
     println!("{right:?}");
-    // Gaps for a channel or a representative cannot even be built in an honest world: those cases do not occur.
+    // Gaps for a channel or a representative cannot even be built in an honest world: those cases do not
+    // occur.
     assert_eq!(right.len(), 30 + 16 + 3, "with ATTRIBUTION_SEED={seed}");
     let never: Vec<_> = right.iter().filter(|(_, count)| **count == 0).collect();
     assert!(never.is_empty(), "with ATTRIBUTION_SEED={seed}: {never:?}");
@@ -110,13 +124,20 @@ fn flip_bits<E: Field + Debug + Clone>(
     let mut read = 0;
     for one in evidence {
         let bits = size(one);
-        let places: Vec<u64> =
-            if bits <= most { (0..bits).collect() } else { (0..most).map(|_| rng.below(bits)).collect() };
+        let places: Vec<u64> = if bits <= most {
+            (0..bits).collect()
+        } else {
+            (0..most).map(|_| rng.below(bits)).collect()
+        };
         for bit in places {
             let Some(forged) = flipped(one, bit) else { continue };
             read += 1;
             let verdict = judge(&forged);
-            prop_assert!(!verdict.is_guilty(), "bit {bit} of {} made {verdict:?}", case(one));
+            prop_assert!(
+                !verdict.is_guilty(),
+                "bit {bit} of {} made {verdict:?}",
+                case(one)
+            );
         }
     }
     Ok(read)
@@ -146,13 +167,25 @@ fn evidence_from_another_world_convicts_nobody() {
         let other = Court::of(&World::new(seed.wrapping_add(1), sampled));
         for evidence in &other.batch {
             // Headers are facts, not evidence.
-            prop_assert!(!judge_of_batch(&world)(evidence).is_guilty(), "{}", case(evidence));
+            prop_assert!(
+                !judge_of_batch(&world)(evidence).is_guilty(),
+                "{}",
+                case(evidence)
+            );
         }
         for evidence in &other.index {
-            prop_assert!(!judge_of_index(&world)(evidence).is_guilty(), "{}", case(evidence));
+            prop_assert!(
+                !judge_of_index(&world)(evidence).is_guilty(),
+                "{}",
+                case(evidence)
+            );
         }
         for evidence in &other.version {
-            prop_assert!(!judge_of_version(&world)(evidence).is_guilty(), "{}", case(evidence));
+            prop_assert!(
+                !judge_of_version(&world)(evidence).is_guilty(),
+                "{}",
+                case(evidence)
+            );
         }
         Ok(())
     });
@@ -251,10 +284,19 @@ fn splice_all<E: Debug>(
     let mut done = BTreeSet::new();
     for same in by_case(evidence) {
         for _ in 0..times {
-            let (a, b) = (rng.below(same.len() as u64) as usize, rng.below(same.len() as u64) as usize);
-            let Some(forged) = splice(same[a], same[b], rng) else { break };
+            let (a, b) = (
+                rng.below(same.len() as u64) as usize,
+                rng.below(same.len() as u64) as usize,
+            );
+            let Some(forged) = splice(same[a], same[b], rng) else {
+                break;
+            };
             let verdict = judge(&forged);
-            prop_assert!(!verdict.is_guilty(), "{} put together gave {verdict:?}", case(&forged));
+            prop_assert!(
+                !verdict.is_guilty(),
+                "{} put together gave {verdict:?}",
+                case(&forged)
+            );
             done.insert(case(&forged));
         }
     }
@@ -269,7 +311,13 @@ fn evidence_put_together_convicts_nobody() {
         let court = Court::of(&world);
         splice_all(&court.batch, splice_batch, judge_of_batch(&world), 100, &mut rng)?;
         splice_all(&court.index, splice_index, judge_of_index(&world), 100, &mut rng)?;
-        splice_all(&court.version, splice_version, judge_of_version(&world), 100, &mut rng)?;
+        splice_all(
+            &court.version,
+            splice_version,
+            judge_of_version(&world),
+            100,
+            &mut rng,
+        )?;
         Ok(())
     });
 }
@@ -287,7 +335,8 @@ fn judges_never_panic_on_tampered_objects() {
             let mut world = honest.clone();
             // Headers are trusted, so whatever stands in them must be borne.
             let mut bits = |size: u64| rng.below(size);
-            world.settled.header = flipped(&honest.settled.header, bits(size(&honest.settled.header))).unwrap();
+            world.settled.header =
+                flipped(&honest.settled.header, bits(size(&honest.settled.header))).unwrap();
             world.ledger.header = flipped(&honest.ledger.header, bits(size(&honest.ledger.header))).unwrap();
             if let Some(header) = flipped(&honest.index.header, bits(size(&honest.index.header))) {
                 world.index.header = header;
@@ -295,8 +344,12 @@ fn judges_never_panic_on_tampered_objects() {
             // Facts that do not belong together would end every judgement at once.
             world.settled.header.index = openledger_attribution::wire::Object::hash(&world.index.header);
             world.ledger.header.batch = openledger_attribution::wire::Object::hash(&world.settled.header);
-            batch.iter().for_each(|evidence| assert!(judge_of_batch(&world)(evidence) != Verdict::Guilty(Guilt::Withheld)));
-            index.iter().for_each(|evidence| assert!(judge_of_index(&world)(evidence) != Verdict::Guilty(Guilt::Withheld)));
+            batch.iter().for_each(|evidence| {
+                assert!(judge_of_batch(&world)(evidence) != Verdict::Guilty(Guilt::Withheld))
+            });
+            index.iter().for_each(|evidence| {
+                assert!(judge_of_index(&world)(evidence) != Verdict::Guilty(Guilt::Withheld))
+            });
         }
         Ok(())
     });

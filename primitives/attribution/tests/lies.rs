@@ -1,11 +1,11 @@
-//! Every number of a receipt, an attribution, a batch and an index is lied about, committed to, and caught by the
-//! verdict meant for it.
+//! Every number of a receipt, an attribution, a batch and an index is lied about, committed to, and caught by
+//! the verdict meant for it.
 
 mod common;
 
 use common::{
     lies::Numbers,
-    seed,
+    scale, seed,
     watch::{batch_guilt, index_guilt, version_guilt},
     world::{flags, root, stream, World},
     Rng,
@@ -21,11 +21,10 @@ use openledger_attribution::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Worlds in which each number is lied about: `ATTRIBUTION_ROUNDS`, else few enough for every build.
+/// Worlds in which each lie is planted.
 fn rounds() -> usize {
-    std::env::var("ATTRIBUTION_ROUNDS").map_or(6, |text| text.parse().expect("ATTRIBUTION_ROUNDS is a number"))
+    6 * scale() as usize
 }
-
 
 /// What came of one lie.
 enum Fate {
@@ -39,8 +38,8 @@ fn names(guilt: &[Guilt]) -> Vec<String> {
     guilt.iter().map(|guilt| format!("{guilt:?}")).collect()
 }
 
-/// Lies about every number that `numbers` finds in a world, each in as many worlds as [`rounds`] says, and demands that one of the
-/// verdicts that `expected` names for it is among those found.
+/// Lies about every number that `numbers` finds in a world, each in as many worlds as [`rounds`] says, and
+/// demands that one of the verdicts that `expected` names for it is among those found.
 fn campaign<T: Numbers>(
     subject: &str,
     pick: impl Fn(&mut World, &mut Rng) -> Option<usize>,
@@ -55,8 +54,14 @@ fn campaign<T: Numbers>(
         let mut rng = Rng(seed.wrapping_add(n << 20));
         let honest = World::new(rng.next(), n % 2 == 0);
         let mut world = honest.clone();
-        let Some(at) = pick(&mut world, &mut rng) else { continue };
-        let fields: Vec<String> = get(&mut world, at).numbers().into_iter().map(|(name, _)| name).collect();
+        let Some(at) = pick(&mut world, &mut rng) else {
+            continue;
+        };
+        let fields: Vec<String> = get(&mut world, at)
+            .numbers()
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect();
         // Of several numbers of one name (lanes, list entries) one is lied about.
         let mut order: Vec<usize> = (0..fields.len()).collect();
         rng.shuffle(&mut order);
@@ -82,14 +87,21 @@ fn campaign<T: Numbers>(
             );
             *planted.entry(name).or_default() += 1;
         }
-        if known.iter().all(|name| planted.get(name).copied().unwrap_or(0) >= ROUNDS) && n > 20 {
+        if known
+            .iter()
+            .all(|name| planted.get(name).copied().unwrap_or(0) >= rounds)
+            && n > 20
+        {
             break;
         }
     }
     for name in &known {
         let lies = planted.get(name).copied().unwrap_or(0);
         println!("{subject} {name}: {lies} lies, all caught");
-        assert!(lies * 2 >= rounds, "with ATTRIBUTION_SEED={seed}: {subject} {name} was lied about {lies} times only");
+        assert!(
+            lies * 2 >= rounds,
+            "with ATTRIBUTION_SEED={seed}: {subject} {name} was lied about {lies} times only"
+        );
     }
     assert!(!known.is_empty());
 }
@@ -150,7 +162,11 @@ fn receipts_that_a_colluding_consumer_signed() {
                 _ => false,
             };
             if agreed {
-                return if name == "terms.seed" { Some(Fate::Found(vec!["Agreed".to_string()])) } else { None };
+                return if name == "terms.seed" {
+                    Some(Fate::Found(vec!["Agreed".to_string()]))
+                } else {
+                    None
+                };
             }
             voucher.terms = answer.receipt.terms.hash();
             answer.receipt.signature = answer.consumer.sign(&answer.receipt.voucher, world.chain_id);
@@ -193,9 +209,14 @@ fn attributions() {
         |name| match name {
             "list.row" => &["WrongScore", "Shape(List"],
             "list.score" => &["WrongScore", "Shape(List"],
-            "spans.start" | "spans.end" => {
-                &["SpanMismatch", "SpanBounds", "SpanNotMaximal", "SpanMissing", "WrongRecord", "Shape(Spans"]
-            },
+            "spans.start" | "spans.end" => &[
+                "SpanMismatch",
+                "SpanBounds",
+                "SpanNotMaximal",
+                "SpanMissing",
+                "WrongRecord",
+                "Shape(Spans",
+            ],
             "spans.information" => &["SpanInformation", "Shape(Spans"],
             "spans.records.entry" => &["WrongRecord", "Shape(Spans"],
             "spans.records.position" => &["SpanMismatch", "WrongRecord", "Shape(Spans"],
@@ -207,12 +228,16 @@ fn attributions() {
     );
 }
 
-/// Whether a changed attribution says nothing false: another place in the same record where the span stands as
-/// well, or the same record's entry under another version.
+/// Whether a changed attribution says nothing false: another place in the same record where the span stands
+/// as well, or the same record's entry under another version.
 fn still_true(world: &World, honest: &World, at: usize) -> bool {
     let (new, old) = (&world.answers[at].attribution, &honest.answers[at].attribution);
     let corpus = stream(&world.index);
-    let output: Vec<u32> = world.answers[at].output.iter().flat_map(|leaf| leaf.tokens.clone()).collect();
+    let output: Vec<u32> = world.answers[at]
+        .output
+        .iter()
+        .flat_map(|leaf| leaf.tokens.clone())
+        .collect();
     let mut before = 0u128;
     let starts: Vec<u64> = world
         .index
@@ -459,15 +484,20 @@ fn rows() {
     );
 }
 
-/// What a committee member who recomputes a row finds: the honest row's numbers, rounded at the probe exponents.
+/// What a committee member who recomputes a row finds: the honest row's numbers, rounded at the probe
+/// exponents.
 fn recomputed_agrees(rule: &Rule, world: &World, honest: &World, at: usize) -> bool {
     let committed = world.index.rows[at].sketch.view();
     let truth = &honest.index.rows[at].sketch;
-    let Some(probes) = rule.probe_exponents(committed) else { return false };
+    let Some(probes) = rule.probe_exponents(committed) else {
+        return false;
+    };
     let blocks = rule.blocks(truth.view()).unwrap();
     let recomputed: Vec<i32> = blocks
         .zip(probes)
-        .flat_map(|((exponent, lanes), probe)| lanes.iter().map(move |lane| at_exponent(*lane, exponent, probe)))
+        .flat_map(|((exponent, lanes), probe)| {
+            lanes.iter().map(move |lane| at_exponent(*lane, exponent, probe))
+        })
         .collect();
     rule.agrees(committed, &recomputed).is_ok()
 }
@@ -489,7 +519,13 @@ fn at_exponent(lane: i8, exponent: i8, probe: i8) -> i32 {
 
 fn only_one_lane_by_one(world: &World, honest: &World, at: usize) -> bool {
     let (new, old) = (&world.index.rows[at].sketch, &honest.index.rows[at].sketch);
-    let off: Vec<u8> = new.lanes.iter().zip(&old.lanes).map(|(a, b)| a.abs_diff(*b)).filter(|off| *off > 0).collect();
+    let off: Vec<u8> = new
+        .lanes
+        .iter()
+        .zip(&old.lanes)
+        .map(|(a, b)| a.abs_diff(*b))
+        .filter(|off| *off > 0)
+        .collect();
     new.exponents == old.exponents && off == [1]
 }
 
@@ -647,11 +683,11 @@ fn bases() {
                         found.push("Committee".to_string());
                         false
                     }
-                },
+                }
                 // A few units of the last place are rounding.
                 (BasisLeaf::Vector(new), BasisLeaf::Vector(old)) => {
                     new.iter().zip(old).all(|(a, b)| a.abs_diff(*b) <= 16)
-                },
+                }
                 _ => false,
             };
             (!within).then_some(Fate::Found(found))

@@ -128,7 +128,10 @@ impl InstanceFilter<RuntimeCall> for ProxyType {
                     | RuntimeCall::Multisig(_)
             ),
             ProxyType::Assets => {
-                matches!(call, RuntimeCall::Assets(_) | RuntimeCall::Nfts(_) | RuntimeCall::Utility(_))
+                matches!(
+                    call,
+                    RuntimeCall::Assets(_) | RuntimeCall::Nfts(_) | RuntimeCall::Utility(_)
+                )
             }
         }
     }

@@ -10,8 +10,9 @@ use sp_runtime::traits::OpaqueKeys;
 
 /// Most validators in a set: enough to be open, few enough that GRANDPA's votes fit in a 2 s slot.
 pub type MaxAuthorities = ConstU32<300>;
-/// Most nominators an equivocation report's weight allows for.
-pub type MaxNominatorsPaged = ConstU32<{ 64 * 300 }>;
+/// Most nominators that back one validator. An equivocation report slashes all of them in one transaction, and must fit a
+/// block: tests/scenarios/weights.rs.
+pub type MaxBackers = ConstU32<512>;
 
 /// BABE's settings at genesis: a slot has a primary author one time in four; a secondary author, whose turn is known but
 /// whose right is proved by VRF, fills the others, so that no slot is empty.
@@ -28,7 +29,7 @@ impl pallet_babe::Config for Runtime {
     type DisabledValidators = Session;
     type WeightInfo = ();
     type MaxAuthorities = MaxAuthorities;
-    type MaxNominators = MaxNominatorsPaged;
+    type MaxNominators = MaxBackers;
     type KeyOwnerProof = sp_session::MembershipProof;
     type EquivocationReportSystem =
         pallet_babe::EquivocationReportSystem<Self, Offences, Historical, BondingBlocks<Runtime>>;
@@ -38,7 +39,7 @@ impl pallet_grandpa::Config for Runtime {
     type RuntimeEvent = RuntimeEvent;
     type WeightInfo = ();
     type MaxAuthorities = MaxAuthorities;
-    type MaxNominators = MaxNominatorsPaged;
+    type MaxNominators = MaxBackers;
     type MaxSetIdSessionEntries = BondingSessions<Runtime>;
     type KeyOwnerProof = sp_session::MembershipProof;
     type EquivocationReportSystem =

@@ -59,10 +59,8 @@ impl Contains<pallet_tx_pause::RuntimeCallNameOf<Runtime>> for NeverPaused {
 }
 
 /// Two thirds of the committee, succeeding with [`HalfDay`].
-pub type CommitteeForHalfDay = MapSuccess<
-    governance::TwoThirdsOfCommittee,
-    sp_runtime::traits::Replace<HalfDay>,
->;
+pub type CommitteeForHalfDay =
+    MapSuccess<governance::TwoThirdsOfCommittee, sp_runtime::traits::Replace<HalfDay>>;
 
 parameter_types! {
     // How long one safe mode lasts: long enough to prepare a fix, short enough that a captured committee cannot hold the

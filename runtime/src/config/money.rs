@@ -64,9 +64,9 @@ impl OnUnbalanced<Credit<AccountId, Balances>> for SplitFee {
     }
 }
 
-/// Planck per picosecond of computation while blocks are half full: an EVM transfer then costs about what it does at 1
-/// gwei on Ethereum, and a full block 0.06 OPEN.
-pub const PLANCK_PER_PICOSECOND: u128 = 100_000;
+/// Planck per picosecond of computation at the lowest multiplier: chosen so that an EVM transfer is about as much gas as on
+/// Ethereum, for tools that assume it. A full block costs 0.012 OPEN.
+pub const PLANCK_PER_PICOSECOND: u128 = 20_000;
 /// Turns weight into planck in the only way that pallet-revive's gas accounting supports.
 pub type WeightFee = BlockRatioFee<PLANCK_PER_PICOSECOND, 1, Runtime, Balance>;
 

@@ -1,6 +1,11 @@
 //! Nominated proof of stake. `pallet-staking` is pinned; docs/decisions/0003-staking.md says why.
 
-use crate::{config::consensus::MaxAuthorities, config::money::ToTreasury, governance::origins, *};
+use crate::{
+    config::consensus::{MaxAuthorities, MaxBackers},
+    config::money::ToTreasury,
+    governance::origins,
+    *,
+};
 use frame_election_provider_support::{
     bounds::{ElectionBounds, ElectionBoundsBuilder},
     onchain, SequentialPhragmen,
@@ -26,7 +31,6 @@ parameter_types! {
         .voters_count(2_000.into())
         .targets_count(500.into())
         .build();
-    pub const MaxBackers: u32 = 2_000;
     pub const BagThresholds: &'static [u64] = &BAGS;
 }
 
@@ -145,8 +149,7 @@ impl pallet_nomination_pools::Config for Runtime {
     type MaxUnbonding = ConstU32<8>;
     type BalanceToU256 = convert::ToU256;
     type U256ToBalance = convert::FromU256;
-    type StakeAdapter =
-        pallet_nomination_pools::adapter::DelegateStake<Self, Staking, DelegatedStaking>;
+    type StakeAdapter = pallet_nomination_pools::adapter::DelegateStake<Self, Staking, DelegatedStaking>;
     type MaxUnbondingPools = BondingEras<Runtime>;
     type MaxMetadataLen = ConstU32<256>;
     type AdminOrigin = EitherOf<EnsureRoot<AccountId>, origins::StakingAdmin>;

@@ -11,10 +11,7 @@ use frame_support::{
     weights::constants::{BlockExecutionWeight, ExtrinsicBaseWeight, ParityDbWeight},
 };
 use frame_system::{limits, EnsureRoot};
-use sp_runtime::{
-    traits::AccountIdLookup,
-    Perbill,
-};
+use sp_runtime::{traits::AccountIdLookup, Perbill};
 
 /// Hooks take about this part of a block; it bounds the weight of a single transaction.
 const ON_INITIALIZE: Perbill = Perbill::from_percent(10);
@@ -82,8 +79,7 @@ impl pallet_timestamp::Config for Runtime {
 impl pallet_parameters::Config for Runtime {
     type RuntimeEvent = RuntimeEvent;
     type RuntimeParameters = RuntimeParameters;
-    type AdminOrigin =
-        AsEnsureOriginWithArg<EitherOf<EnsureRoot<AccountId>, origins::ParametersAdmin>>;
+    type AdminOrigin = AsEnsureOriginWithArg<EitherOf<EnsureRoot<AccountId>, origins::ParametersAdmin>>;
     type WeightInfo = ();
 }
 
@@ -138,4 +134,3 @@ where
         sp_runtime::generic::UncheckedExtrinsic::new_transaction(call, extension).into()
     }
 }
-

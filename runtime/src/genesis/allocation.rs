@@ -58,9 +58,21 @@ pub fn holdings() -> Vec<Holding> {
             amount: COMMUNITY_VESTED,
             vesting: Some((0, COMMUNITY_MONTHS * MONTH)),
         },
-        Holding { account: placeholder("investors"), amount: INVESTORS, vesting: after_cliff },
-        Holding { account: placeholder("team"), amount: TEAM, vesting: after_cliff },
-        Holding { account: placeholder("liquidity"), amount: LIQUIDITY, vesting: None },
+        Holding {
+            account: placeholder("investors"),
+            amount: INVESTORS,
+            vesting: after_cliff,
+        },
+        Holding {
+            account: placeholder("team"),
+            amount: TEAM,
+            vesting: after_cliff,
+        },
+        Holding {
+            account: placeholder("liquidity"),
+            amount: LIQUIDITY,
+            vesting: None,
+        },
     ]
 }
 

@@ -68,7 +68,9 @@ fn build(network: Network) -> Value {
         balances: BalancesConfig { balances },
         vesting: VestingConfig { vesting },
         rewards: RewardsConfig { pot },
-        babe: BabeConfig { epoch_config: config::consensus::BABE_EPOCH },
+        babe: BabeConfig {
+            epoch_config: config::consensus::BABE_EPOCH
+        },
         session: SessionConfig {
             keys: validators
                 .iter()
@@ -80,7 +82,12 @@ fn build(network: Network) -> Value {
             minimum_validator_count: 1,
             stakers: validators
                 .iter()
-                .map(|v| (v.stash.clone(), v.stash.clone(), DEV_BOND, StakerStatus::<AccountId>::Validator))
+                .map(|v| (
+                    v.stash.clone(),
+                    v.stash.clone(),
+                    DEV_BOND,
+                    StakerStatus::<AccountId>::Validator
+                ))
                 .collect::<Vec<_>>(),
             force_era: Forcing::NotForcing,
             slash_reward_fraction: Perbill::from_percent(10),
@@ -102,10 +109,16 @@ fn build(network: Network) -> Value {
 fn dev_balances() -> Vec<(AccountId, Balance)> {
     use Sr25519Keyring::*;
     let million = 1_000_000 * OPEN;
-    let mut balances: Vec<(AccountId, Balance)> =
-        [(Alice, 280), (Bob, 100), (Charlie, 100), (Dave, 100), (Eve, 10), (Ferdie, 10)]
-            .map(|(who, amount)| (who.to_account_id(), amount * million))
-            .into();
+    let mut balances: Vec<(AccountId, Balance)> = [
+        (Alice, 280),
+        (Bob, 100),
+        (Charlie, 100),
+        (Dave, 100),
+        (Eve, 10),
+        (Ferdie, 10),
+    ]
+    .map(|(who, amount)| (who.to_account_id(), amount * million))
+    .into();
     // Alith, Baltathar, Charleth, Dorothy, Ethan: an H160 holds OPEN under itself, padded with 0xEE.
     let ethereum: [[u8; 20]; 5] = [
         hex2array!("f24ff3a9cf04c71dbc94d0b566f7a27b94566cac"),
@@ -156,13 +169,20 @@ fn dev_network(periods: PeriodSet, validators: Vec<Validator>) -> Network {
 
 /// One validator, Alice: the chain of `--dev`.
 pub(super) fn development() -> Value {
-    build(dev_network(DEV_PERIODS, vec![dev_validator(Sr25519Keyring::Alice, Ed25519Keyring::Alice)]))
+    build(dev_network(
+        DEV_PERIODS,
+        vec![dev_validator(Sr25519Keyring::Alice, Ed25519Keyring::Alice)],
+    ))
 }
 
 /// Four validators, Alice to Dave, on one machine.
 pub(super) fn local() -> Value {
     // Slashes apply at the end of the era they are found in, so that a test sees them.
-    let periods = PeriodSet { epoch_blocks: 30, slash_defer_eras: 0, ..DEV_PERIODS };
+    let periods = PeriodSet {
+        epoch_blocks: 30,
+        slash_defer_eras: 0,
+        ..DEV_PERIODS
+    };
     let validators = vec![
         dev_validator(Sr25519Keyring::Alice, Ed25519Keyring::Alice),
         dev_validator(Sr25519Keyring::Bob, Ed25519Keyring::Bob),
@@ -189,16 +209,28 @@ pub(super) fn testnet() -> Value {
 
 /// The main network. Validators and holders come from the launch file (chain-specs/README.md).
 pub(super) fn main() -> Value {
-    build(launch(PeriodSet { chain_id: MAIN_ID, ..PeriodSet::MAIN }, 100))
+    build(launch(
+        PeriodSet {
+            chain_id: MAIN_ID,
+            ..PeriodSet::MAIN
+        },
+        100,
+    ))
 }
 
 fn launch(periods: PeriodSet, seats: u32) -> Network {
     let holdings = allocation::holdings();
     let mut balances: Vec<_> = holdings.iter().map(|h| (h.account.clone(), h.amount)).collect();
-    balances.push((config::governance::TreasuryAccount::get(), allocation::COMMUNITY_TREASURY));
+    balances.push((
+        config::governance::TreasuryAccount::get(),
+        allocation::COMMUNITY_TREASURY,
+    ));
     let vesting = holdings
         .iter()
-        .filter_map(|h| h.vesting.map(|(begin, length)| (h.account.clone(), begin, length, 0)))
+        .filter_map(|h| {
+            h.vesting
+                .map(|(begin, length)| (h.account.clone(), begin, length, 0))
+        })
         .collect();
     Network {
         periods,

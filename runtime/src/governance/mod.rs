@@ -16,10 +16,8 @@ pub type TwoThirdsOfCommittee =
 pub type RootOrCommittee = EitherOf<EnsureRoot<AccountId>, TwoThirdsOfCommittee>;
 
 /// What a spending track may spend at once, in planck.
-pub type Spend = EitherOf<
-    frame_system::EnsureRootWithSuccess<AccountId, tracks::AnyAmount>,
-    origins::Spender,
->;
+pub type Spend =
+    EitherOf<frame_system::EnsureRootWithSuccess<AccountId, tracks::AnyAmount>, origins::Spender>;
 
 /// Seats in the technical committee.
 pub type CommitteeSeats = ConstU32<21>;

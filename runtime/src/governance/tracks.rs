@@ -246,4 +246,3 @@ impl TracksInfo<Balance, BlockNumber> for Tracks {
         }
     }
 }
-

@@ -34,37 +34,64 @@ pub(crate) fn genesis(preset: &str, extra: Value) -> Value {
 pub(crate) fn chain(preset: &str, extra: Value) -> sp_io::TestExternalities {
     let json = serde_json::to_vec(&genesis(preset, extra)).unwrap();
     let mut ext = sp_io::TestExternalities::default();
-    ext.execute_with(|| frame_support::genesis_builder_helper::build_state::<RuntimeGenesisConfig>(json).unwrap());
+    ext.execute_with(|| {
+        frame_support::genesis_builder_helper::build_state::<RuntimeGenesisConfig>(json).unwrap()
+    });
     ext
 }
 
 /// Sum of everything that every account holds, reserved or not.
 pub(crate) fn held() -> Balance {
-    frame_system::Account::<Runtime>::iter().map(|(_, a)| a.data.free + a.data.reserved).sum()
+    frame_system::Account::<Runtime>::iter()
+        .map(|(_, a)| a.data.free + a.data.reserved)
+        .sum()
 }
 
 /// The supply is whole and in accounts.
 pub(crate) fn assert_supply() {
-    assert_eq!(Balances::total_issuance(), currency::SUPPLY, "issuance at block {}", System::block_number());
-    assert_eq!(held(), currency::SUPPLY, "sum of accounts at block {}", System::block_number());
+    assert_eq!(
+        Balances::total_issuance(),
+        currency::SUPPLY,
+        "issuance at block {}",
+        System::block_number()
+    );
+    assert_eq!(
+        held(),
+        currency::SUPPLY,
+        "sum of accounts at block {}",
+        System::block_number()
+    );
 }
 
 /// Makes the next block with `transactions`, authored by validator 0, and returns their outcomes.
 pub(crate) fn next_block(transactions: Vec<UncheckedExtrinsic>) -> Vec<sp_runtime::ApplyExtrinsicResult> {
     let number = System::block_number() + 1;
-    let parent = if number == 1 { Default::default() } else { System::parent_hash() };
+    let parent = if number == 1 {
+        Default::default()
+    } else {
+        System::parent_hash()
+    };
     let slot = u64::from(number) + 1_000;
-    let digest = PreDigest::SecondaryPlain(SecondaryPlainPreDigest { authority_index: 0, slot: slot.into() });
+    let digest = PreDigest::SecondaryPlain(SecondaryPlainPreDigest {
+        authority_index: 0,
+        slot: slot.into(),
+    });
     let header = Header::new(
         number,
         Default::default(),
         Default::default(),
         parent,
-        Digest { logs: vec![DigestItem::PreRuntime(BABE_ENGINE_ID, digest.encode())] },
+        Digest {
+            logs: vec![DigestItem::PreRuntime(BABE_ENGINE_ID, digest.encode())],
+        },
     );
     Executive::initialize_block(&header);
-    let now = pallet_timestamp::Call::set { now: slot * SLOT_MILLIS };
-    Executive::apply_extrinsic(bare(RuntimeCall::Timestamp(now))).unwrap().unwrap();
+    let now = pallet_timestamp::Call::set {
+        now: slot * SLOT_MILLIS,
+    };
+    Executive::apply_extrinsic(bare(RuntimeCall::Timestamp(now)))
+        .unwrap()
+        .unwrap();
     let outcomes = transactions.into_iter().map(Executive::apply_extrinsic).collect();
     let sealed = Executive::finalize_block();
     frame_system::BlockHash::<Runtime>::insert(number, sealed.hash());
@@ -90,5 +117,6 @@ pub(crate) fn signed(who: sp_keyring::Sr25519Keyring, call: RuntimeCall) -> Unch
     let extension = extensions::tx_extension(System::account_nonce(&account), 0, generic::Era::Immortal);
     let payload = extensions::SignedPayload::new(call.clone(), extension.clone()).unwrap();
     let signature = payload.using_encoded(|bytes| who.sign(bytes));
-    generic::UncheckedExtrinsic::new_signed(call, account.into(), Signature::Sr25519(signature), extension).into()
+    generic::UncheckedExtrinsic::new_signed(call, account.into(), Signature::Sr25519(signature), extension)
+        .into()
 }

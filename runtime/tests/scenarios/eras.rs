@@ -21,17 +21,28 @@ fn an_era_should_be_paid_from_the_pot() {
 
         let stash = Alice.to_account_id();
         let had = Balances::total_balance(&stash);
-        let call = pallet_staking::Call::payout_stakers { validator_stash: stash.clone(), era: 1 };
+        let call = pallet_staking::Call::payout_stakers {
+            validator_stash: stash.clone(),
+            era: 1,
+        };
         let outcome = next_block(vec![signed(Bob, RuntimeCall::Staking(call))]);
         outcome[0].unwrap().unwrap();
         assert_supply();
         let paid = Balances::total_balance(&stash) - had;
         // Alice also earned the author's part of Bob's fee; the era's reward is far larger.
-        assert!(paid >= budget - 2 && paid < budget + currency::OPEN, "paid {paid} of {budget}");
+        assert!(
+            paid >= budget - 2 && paid < budget + currency::OPEN,
+            "paid {paid} of {budget}"
+        );
 
         // A second claim pays nothing.
-        let call = pallet_staking::Call::payout_stakers { validator_stash: stash, era: 1 };
-        assert!(next_block(vec![signed(Bob, RuntimeCall::Staking(call))])[0].unwrap().is_err());
+        let call = pallet_staking::Call::payout_stakers {
+            validator_stash: stash,
+            era: 1,
+        };
+        assert!(next_block(vec![signed(Bob, RuntimeCall::Staking(call))])[0]
+            .unwrap()
+            .is_err());
         assert_supply();
     });
 }

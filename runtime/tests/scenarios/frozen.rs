@@ -49,7 +49,10 @@ fn pallet_indices_and_names_should_not_move() {
         (71, "Nfts"),
         (80, "Revive"),
     ];
-    let mut actual: Vec<_> = AllPalletsWithSystem::infos().into_iter().map(|i| (i.index, i.name)).collect();
+    let mut actual: Vec<_> = AllPalletsWithSystem::infos()
+        .into_iter()
+        .map(|i| (i.index, i.name))
+        .collect();
     actual.sort();
     assert_eq!(actual, expected);
 }
@@ -62,7 +65,11 @@ fn storage_prefixes_should_be_the_pallet_names() {
             AllPalletsWithSystem::infos().iter().any(|p| p.name == name),
             "{name} stores under a prefix of its own"
         );
-        assert!(info.prefix.starts_with(&sp_io::hashing::twox_128(&info.pallet_name)), "{name}");
+        assert!(
+            info.prefix
+                .starts_with(&sp_io::hashing::twox_128(&info.pallet_name)),
+            "{name}"
+        );
     }
     // One in full, as explorers hard-code it.
     assert_eq!(
@@ -76,7 +83,14 @@ fn tracks_should_not_move() {
     sp_io::TestExternalities::default().execute_with(|| {
         governance::tracks::Tracks::check_integrity().unwrap();
         let actual: Vec<_> = governance::tracks::Tracks::tracks()
-            .map(|t| (t.id, String::from_utf8_lossy(&t.info.name).trim_end_matches('\0').to_string()))
+            .map(|t| {
+                (
+                    t.id,
+                    String::from_utf8_lossy(&t.info.name)
+                        .trim_end_matches('\0')
+                        .to_string(),
+                )
+            })
             .collect();
         let expected = [
             (0, "root"),

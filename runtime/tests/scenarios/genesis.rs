@@ -1,7 +1,7 @@
 //! Every preset becomes a chain whose accounts hold the whole supply.
 
 use crate::chain::*;
-use frame_support::traits::{fungible::Inspect, Get};
+use frame_support::traits::{fungible::Inspect, Get, VestingSchedule};
 use openledger_runtime::{currency::*, genesis::allocation, *};
 use serde_json::json;
 use sp_keyring::{Ed25519Keyring, Sr25519Keyring};
@@ -37,7 +37,10 @@ fn development_and_local_should_start_with_the_whole_supply() {
         chain(preset, json!({})).execute_with(|| {
             assert_supply();
             assert_eq!(Session::validators().len(), validators, "{preset}");
-            assert_eq!(Balances::total_balance(&Rewards::pot_account()), 250_000_000 * OPEN);
+            assert_eq!(
+                Balances::total_balance(&Rewards::pot_account()),
+                250_000_000 * OPEN
+            );
             assert_eq!(<Runtime as pallet_revive::Config>::ChainId::get(), 161_299);
         });
     }
@@ -58,11 +61,17 @@ fn main_should_start_with_the_allocation_and_its_vesting() {
         System::set_block_number(30 * allocation::MONTH);
         let locked = Vesting::vesting_balance(&team).unwrap();
         let half = 75_000_000 * OPEN;
-        assert!(locked.abs_diff(half) <= u128::from(36 * allocation::MONTH), "{locked}");
+        assert!(
+            locked.abs_diff(half) <= u128::from(36 * allocation::MONTH),
+            "{locked}"
+        );
         System::set_block_number(48 * allocation::MONTH + 1);
         assert_eq!(Vesting::vesting_balance(&team).unwrap_or(0), 0);
         // Liquidity is free.
-        assert_eq!(Vesting::vesting_balance(&allocation::placeholder("liquidity")), None);
+        assert_eq!(
+            Vesting::vesting_balance(&allocation::placeholder("liquidity")),
+            None
+        );
     });
 }
 
@@ -76,7 +85,7 @@ fn testnet_should_be_main_under_another_identity() {
 
 #[test]
 fn periods_should_come_from_genesis() {
-    let epoch = |preset, extra| {
+    let epoch = |preset: &str, extra: serde_json::Value| -> u64 {
         chain(preset, extra).execute_with(|| <Runtime as pallet_babe::Config>::EpochDuration::get())
     };
     assert_eq!(epoch("development", json!({})), 20);

@@ -5,3 +5,4 @@ mod eras;
 mod frozen;
 mod genesis;
 mod referenda;
+mod weights;

@@ -16,8 +16,11 @@ import { artifact } from '../lib/solc.mjs'
 const senders = count('SENDERS', 20)
 const each = count('EACH', process.env.FULL ? 200 : 20)
 const width = count('WIDTH', 32)
-const sealings = (process.env.SEALING || 'instant,slots').split(',')
+const sealings = (process.env.SEALING || 'interval=200,slots').split(',')
 const kinds = (process.env.CHAINS || 'node,anvil').split(',')
+
+/** A chain that has not mined everything by then has lost something. */
+const PATIENCE_MS = 120_000
 
 /** Funds fresh senders with OPEN and tokens, on a chain that makes blocks by itself. */
 async function prepare(chain) {
@@ -75,9 +78,14 @@ async function measure(kind, sealing) {
       for (const raw of lane) await rpc(chain.ethUrl, 'eth_sendRawTransaction', [raw])
     })
     const waiting = (async () => {
-      const last = accounts.map(({ address }) => [address, 'latest'])
-      for (const params of last)
-        while (Number(await rpc(chain.ethUrl, 'eth_getTransactionCount', params)) < each) await sleep(20)
+      const deadline = Date.now() + PATIENCE_MS
+      for (const { address } of accounts)
+        for (let mined = 0; mined < each;) {
+          mined = Number(await rpc(chain.ethUrl, 'eth_getTransactionCount', [address, 'latest']))
+          if (mined < each && Date.now() > deadline)
+            throw new Error(`${kind}: of ${each} accepted transfers of ${address} only ${mined} were mined`)
+          await sleep(20)
+        }
       end = performance.now()
     })()
     await Promise.all([sending, waiting])
@@ -105,6 +113,8 @@ console.log(machine())
 for (const sealing of sealings) {
   const rows = []
   for (const kind of kinds) rows.push(await measure(kind, sealing))
-  const how = { instant: 'a block as soon as there are transactions', slots: 'a block every 2 s' }[sealing] ?? sealing
+  const how =
+    { instant: 'a block as soon as there are transactions', slots: 'a block every 2 s' }[sealing] ??
+    sealing.replace(/^interval=(\d+)$/, 'a block every $1 ms')
   report(`ERC-20 transfers, ${senders} senders × ${each}, ${width} requests in flight, ${how}`, rows)
 }

@@ -3,7 +3,7 @@
 // Every test file starts its own on free loopback ports with a throw-away database, so files neither share state nor
 // collide with a developer's running node. What was started is killed by its process id, never by name.
 import { spawn } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, rmSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -151,8 +151,10 @@ class Chain {
     if (this.basePath) await rm(this.basePath, { recursive: true, force: true })
   }
 
+  /** The same at once, for a process that is ending. */
   killNow() {
     if (!this.exit) this.#child.kill('SIGKILL')
+    if (this.basePath) rmSync(this.basePath, { recursive: true, force: true })
   }
 }
 
@@ -202,6 +204,8 @@ async function openledger(sealing, extra, rpcPort, ethPort, binary = nodeBinary(
   const args = ['--dev', '--base-path', basePath, '--rpc-port', rpcPort, '--eth-rpc-port', ethPort]
   args.push('--port', await freePort(), '--no-prometheus', '--no-telemetry', '--no-mdns')
   if (sealing !== 'slots') args.push('--sealing', sealing)
+  // Further flags for every node of a run, to try something out.
+  args.push(...(process.env.NODE_ARGS ?? '').split(' ').filter(Boolean))
   return new Chain({
     name: 'openledger-node',
     binary,

@@ -56,6 +56,16 @@ export async function stateOf(api, index) {
   return (await api.query.referenda.referendumInfoFor(index)).unwrap().type
 }
 
+/** Where a referendum stands, in words. */
+export async function phaseOf(api, index) {
+  const info = (await api.query.referenda.referendumInfoFor(index)).unwrap()
+  if (!info.isOngoing) return `${info.type.toLowerCase()}, waiting for its enactment`
+  const { deciding } = info.asOngoing
+  if (deciding.isNone) return 'preparing'
+  const { confirming } = deciding.unwrap()
+  return confirming.isSome ? `passing, to be confirmed at block ${confirming.unwrap()}` : 'being decided'
+}
+
 /** Waits until `done()` and returns what became of the referendum. */
 export async function decide(api, index, done, progress) {
   await eachBlockUntil(api, done, { what: `referendum ${index}`, blocks: OUTCOME_BLOCKS, progress })

@@ -113,7 +113,7 @@ export async function eachBlockUntil(api, check, { what, blocks, progress }) {
         if (busy) return
         busy = true
         try {
-          progress?.(header.number.toNumber())
+          await progress?.(header.number.toNumber())
           const result = await check()
           if (result) finish(resolve, result)
           else if (++seen > blocks) finish(reject, new Error(`${what}: not after ${blocks} blocks`))

@@ -42,15 +42,28 @@ export async function babeConfig(url) {
 }
 
 /**
- * The epoch a block is in.
- * @returns {{ index: number, start: number, end: number, authorities: string[] }} slots, `end` exclusive; public keys in hex
+ * The epochs seen so far. Which key an authority index means is in the state of a block of that epoch, and nodes forget
+ * old states, so whoever wants to know authors afterwards has to look in time.
  */
-export async function epochAt(url, blockHash) {
-  const bytes = Buffer.from((await call(url, 'state_call', ['BabeApi_current_epoch', '0x', blockHash])).slice(2), 'hex')
-  const [index, start, duration] = [0, 8, 16].map((at) => Number(bytes.readBigUInt64LE(at)))
-  const { value: count, next } = compact(bytes, 24)
-  const authorities = Array.from({ length: count }, (_, i) => `0x${bytes.toString('hex', next + i * 40, next + i * 40 + 32)}`)
-  return { index, start, end: start + duration, authorities }
+export class Epochs {
+  #list = []
+
+  /** Remembers the epoch of the node's best block. */
+  async note(url) {
+    const bytes = Buffer.from((await call(url, 'state_call', ['BabeApi_current_epoch', '0x'])).slice(2), 'hex')
+    // Index, first slot, number of slots; then the authorities, each a key of 32 bytes and a weight of 8.
+    const [start, duration] = [8, 16].map((at) => Number(bytes.readBigUInt64LE(at)))
+    const { value: count, next } = compact(bytes, 24)
+    const authorities = Array.from({ length: count }, (_, i) => `0x${bytes.toString('hex', next + i * 40, next + i * 40 + 32)}`)
+    if (this.#list.some((epoch) => epoch.start === start)) return
+    this.#list = [...this.#list, { start, end: start + duration, authorities }].slice(-100)
+  }
+
+  /** The author's public key in hex, or its index where the epoch was not seen. */
+  author({ slot, authority }) {
+    const epoch = this.#list.find(({ start, end }) => slot >= start && slot < end)
+    return epoch?.authorities[authority] ?? `authority ${authority}`
+  }
 }
 
 /** Headers of the best chain from height `from` to `to`, both included, in order and each the child of the one before. */
@@ -79,31 +92,31 @@ export async function headers(url, from, to, chunk = 50) {
  * @param {string} url
  * @param {number} from height after whose block counting begins
  * @param {{ slotMs: number }} config
+ * @param {Epochs} epochs
  * @returns {Promise<{ from: number, to: number, blocks: number, slots: number, filled: number, longestGap: number,
  *   authored: Map<string, number> }>} `filled` in percent; `authored` by the author's public key in hex
  */
-export async function slotsFilled(url, from, { slotMs }) {
+export async function slotsFilled(url, from, { slotMs }, epochs) {
   const best = await call(url, 'chain_getHeader')
   const finished = Math.floor(Date.now() / slotMs) - 1
-  return countSlots(await headers(url, from, height(best)), finished, (hash) => epochAt(url, hash))
+  return countSlots(await headers(url, from, height(best)), finished, (mark) => epochs.author(mark))
 }
 
 /** The counting of `slotsFilled`, on headers at hand. `finished` is the newest slot that is over. */
-export async function countSlots(list, finished, epochOf) {
+export function countSlots(list, finished, authorOf) {
   const marks = list.map(slotOf)
   const last = marks.at(-1).slot
   let longestGap = Math.max(0, finished - last)
   const authored = new Map()
-  let epoch = null
   for (let i = 1; i < list.length; i++) {
     const gap = marks[i].slot - marks[i - 1].slot
     if (gap < 1) throw new Error(`block ${height(list[i])} is in slot ${marks[i].slot}, not after its parent's`)
     longestGap = Math.max(longestGap, gap - 1)
-    if (!epoch || marks[i].slot >= epoch.end) epoch = await epochOf(list[i].hash)
-    const author = epoch.authorities[marks[i].authority] ?? `authority ${marks[i].authority}`
+    const author = authorOf(marks[i])
     authored.set(author, (authored.get(author) ?? 0) + 1)
   }
   const blocks = list.length - 1
   const slots = Math.max(last, finished) - marks[0].slot
-  return { from: height(list[0]), to: height(list.at(-1)), blocks, slots, filled: slots ? (100 * blocks) / slots : 100, longestGap, authored }
+  const filled = slots ? (100 * blocks) / slots : 100
+  return { from: height(list[0]), to: height(list.at(-1)), blocks, slots, filled, longestGap, authored }
 }

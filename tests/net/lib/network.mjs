@@ -66,6 +66,11 @@ function extraArgs(args, where) {
   for (const arg of args) {
     if (typeof arg !== 'string') throw new Error(`${where}: argument ${JSON.stringify(arg)} is not a string`)
     if (arg.startsWith('-:')) continue
+    // A short option carries its value, "=" and all: -lsync=debug.
+    if (/^-[a-z]/i.test(arg)) {
+      list.push(arg)
+      continue
+    }
     const [, flag, value] = /^([^=\s]+)(?:[=\s](.*))?$/s.exec(arg) ?? []
     if (!flag) throw new Error(`${where}: argument "${arg}" is neither --flag nor --option=value`)
     if (OURS.includes(flag)) continue

@@ -18,7 +18,7 @@ export const FLAGS = {
   'min-filled': { value: 97, help: 'promise: percent of slots that carry a block' },
   'max-lag-median': { value: 4, help: 'promise: finality lag in blocks, median' },
   'max-lag-p99': { value: 8, help: 'promise: finality lag in blocks, 99th percentile' },
-  'max-standstill-slots': { value: 15, help: 'promise: longest pause of finality across an upgrade, in slots' },
+  'max-standstill-slots': { value: 30, help: 'promise: longest pause of finality across an upgrade, in slots' },
   'wasm': { value: process.env.UPGRADE_WASM ?? '', help: 'runtime to upgrade to (UPGRADE_WASM)' },
   'json': { value: '', help: 'also write the figures to this file' },
 }

@@ -1,7 +1,7 @@
 // What every scenario shares: a started network, a monitor on it, and the questions asked again and again.
 import { existsSync, readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { babeConfig, slotsFilled } from './babe.mjs'
+import { babeConfig, Epochs, slotsFilled } from './babe.mjs'
 import { Monitor, until } from './monitor.mjs'
 import { shown } from './network.mjs'
 import { makeSpec } from './processes.mjs'
@@ -84,8 +84,13 @@ export class Run {
     const { minFilled, maxLagMedian, maxLagP99 } = this.options
     const from = Date.now()
     const start = this.monitor.best(this.names)
-    await this.slots(slots)
-    const counted = await slotsFilled(this.url(), start, this.config)
+    const epochs = new Epochs()
+    for (let left = slots; left > 0; left -= 5) {
+      await epochs.note(this.url())
+      await this.slots(Math.min(5, left))
+    }
+    await epochs.note(this.url())
+    const counted = await slotsFilled(this.url(), start, this.config, epochs)
     const lags = this.monitor.since(from).map((sample) => sample.lag)
     const p = this.promises
     p.note('blocks looked at', `${counted.from} to ${counted.to}`)

@@ -1,6 +1,6 @@
 // Starts the network and shows how it stands until Ctrl-C.
 import { setTimeout as sleep } from 'node:timers/promises'
-import { countSlots, epochAt, headers, slotOf } from '../lib/babe.mjs'
+import { countSlots, Epochs, headers, height } from '../lib/babe.mjs'
 import { stashes } from '../lib/chain.mjs'
 import { percent, table } from '../lib/report.mjs'
 import { call } from '../lib/rpc.mjs'
@@ -30,7 +30,7 @@ export async function play(run, stopped) {
 /** The newest blocks, kept from one drawing to the next. */
 class Slots {
   headers = []
-  epochs = []
+  epochs = new Epochs()
 
   constructor(run) {
     this.run = run
@@ -42,23 +42,14 @@ class Slots {
 
   async update() {
     const url = this.run.url()
-    const best = Number.parseInt((await call(url, 'chain_getHeader')).number, 16)
+    await this.epochs.note(url)
+    const best = height(await call(url, 'chain_getHeader'))
     // The newest blocks may yet be replaced by another fork's.
-    const from = Math.max(1, best - WINDOW, ...this.headers.slice(-10, -9).map((header) => Number.parseInt(header.number, 16)))
+    const from = Math.max(1, best - WINDOW, ...this.headers.slice(-10, -9).map(height))
     const fresh = await headers(url, from, best)
-    this.headers = [...this.headers.filter((header) => Number.parseInt(header.number, 16) < from), ...fresh].slice(-WINDOW)
+    this.headers = [...this.headers.filter((header) => height(header) < from), ...fresh].slice(-WINDOW)
     const finished = Math.floor(Date.now() / this.run.config.slotMs) - 1
-    return countSlots(this.headers, finished, (hash) => this.#epoch(url, hash))
-  }
-
-  async #epoch(url, hash) {
-    const { slot } = slotOf(this.headers.find((header) => header.hash === hash))
-    let epoch = this.epochs.find(({ start, end }) => slot >= start && slot < end)
-    if (!epoch) {
-      epoch = await epochAt(url, hash)
-      this.epochs = [...this.epochs, epoch].slice(-10)
-    }
-    return epoch
+    return countSlots(this.headers, finished, (mark) => this.epochs.author(mark))
   }
 }
 

@@ -58,7 +58,7 @@ test('a twin should share the session keys and nothing else', () => {
 test('arguments should be read in zombienet spelling', () => {
   const text = `[relaychain]\nchain = "local"\n${node('a', 5000, 'args = ["-lsync=debug", "--pruning=archive", "--tags=[x, y]", "-:--validator", "--port=7"]')}`
   const [{ own }] = readNetwork(written(text)).nodes
-  assert.deepEqual(own, ['-lsync', 'debug', '--pruning', 'archive', '--tags', 'x', 'y'])
+  assert.deepEqual(own, ['-lsync=debug', '--pruning', 'archive', '--tags', 'x', 'y'])
 })
 
 const refused = {

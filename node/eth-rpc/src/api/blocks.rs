@@ -76,15 +76,22 @@ impl BlocksApiServer for Eth {
 
     async fn block_receipts(&self, at: BlockRef) -> RpcResult<Option<Vec<Receipt>>> {
         self.run(move |eth| {
-            Ok(eth
-                .find_block(at)?
-                .map(|block| (0..block.transactions.len() as u32).filter_map(|index| block.receipt(index)).collect()))
+            Ok(eth.find_block(at)?.map(|block| {
+                (0..block.transactions.len() as u32)
+                    .filter_map(|index| block.receipt(index))
+                    .collect()
+            }))
         })
         .await
     }
 
     async fn count_by_number(&self, at: BlockRef) -> RpcResult<Option<U256>> {
-        self.run(move |eth| Ok(eth.find_block(at)?.map(|block| U256::from(block.transactions.len())))).await
+        self.run(move |eth| {
+            Ok(eth
+                .find_block(at)?
+                .map(|block| U256::from(block.transactions.len())))
+        })
+        .await
     }
 
     async fn count_by_hash(&self, hash: H256) -> RpcResult<Option<U256>> {
@@ -112,9 +119,17 @@ impl Inner {
     /// The block a caller means, with everything in it. What will be `pending` is not known before it is made, so that
     /// name stands for the latest block here.
     pub(super) fn find_block(&self, at: BlockRef) -> Result<Option<EthBlock>, CallError> {
-        let at = if at == BlockRef::Pending { BlockRef::Latest } else { at };
+        let at = if at == BlockRef::Pending {
+            BlockRef::Latest
+        } else {
+            at
+        };
         match self.find(at)? {
-            Some(Point { number, hash, .. }) => self.load(Point { number, hash, pending: false }),
+            Some(Point { number, hash, .. }) => self.load(Point {
+                number,
+                hash,
+                pending: false,
+            }),
             None => Ok(None),
         }
     }
@@ -125,10 +140,20 @@ impl Inner {
             return Ok(block_json(&block.block, None));
         }
         let signed = self.signed(block.hash, &block.transactions)?;
-        let transactions = signed.into_iter().zip(&block.transactions).enumerate().map(|(index, (signed, mined))| {
-            let (signed, from) = signed;
-            transaction_json(signed, mined.hash, from, Some(mined.place(block.number, block.block.hash, index as u32)))
-        });
+        let transactions =
+            signed
+                .into_iter()
+                .zip(&block.transactions)
+                .enumerate()
+                .map(|(index, (signed, mined))| {
+                    let (signed, from) = signed;
+                    transaction_json(
+                        signed,
+                        mined.hash,
+                        from,
+                        Some(mined.place(block.number, block.block.hash, index as u32)),
+                    )
+                });
         Ok(block_json(&block.block, Some(transactions.collect())))
     }
 }
@@ -142,33 +167,64 @@ mod tests {
     #[tokio::test]
     async fn block_should_show_hashes_or_whole_transactions() {
         let node = TestNode::new();
-        node.chain.add(vec![(transfer(0, H160::repeat_byte(3)), true, vec![])]);
+        node.chain
+            .add(vec![(transfer(0, H160::repeat_byte(3)), true, vec![])]);
         node.sync();
         let eth = node.eth();
-        let short = eth.block_by_number(BlockRef::Number(1), Some(false)).await.unwrap().unwrap();
-        let full = eth.block_by_number(BlockRef::Latest, Some(true)).await.unwrap().unwrap();
+        let short = eth
+            .block_by_number(BlockRef::Number(1), Some(false))
+            .await
+            .unwrap()
+            .unwrap();
+        let full = eth
+            .block_by_number(BlockRef::Latest, Some(true))
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!(short["number"], "0x1");
         assert_eq!(short["transactions"][0], full["transactions"][0]["hash"]);
         assert_eq!(full["transactions"][0]["transactionIndex"], "0x0");
         assert_eq!(full["transactions"][0]["blockHash"], full["hash"]);
-        assert_eq!(full["transactions"][0]["to"], format!("{:?}", H160::repeat_byte(3)));
+        assert_eq!(
+            full["transactions"][0]["to"],
+            format!("{:?}", H160::repeat_byte(3))
+        );
         let hash: H256 = serde_json::from_value(full["hash"].clone()).unwrap();
         assert_eq!(eth.block_by_hash(hash, Some(true)).await.unwrap().unwrap(), full);
-        assert_eq!(eth.block_by_hash(H256::repeat_byte(0xee), None).await.unwrap(), None);
-        assert_eq!(eth.block_by_number(BlockRef::Number(2), None).await.unwrap(), None);
+        assert_eq!(
+            eth.block_by_hash(H256::repeat_byte(0xee), None).await.unwrap(),
+            None
+        );
+        assert_eq!(
+            eth.block_by_number(BlockRef::Number(2), None).await.unwrap(),
+            None
+        );
         assert_eq!(eth.count_by_hash(hash).await.unwrap(), Some(U256::one()));
-        assert_eq!(eth.block_receipts(BlockRef::Hash(hash)).await.unwrap().unwrap().len(), 1);
+        assert_eq!(
+            eth.block_receipts(BlockRef::Hash(hash))
+                .await
+                .unwrap()
+                .unwrap()
+                .len(),
+            1
+        );
     }
 
     #[tokio::test]
     async fn block_that_is_not_indexed_should_be_read_from_its_state() {
         let node = TestNode::new();
         for nonce in 0..3 {
-            node.chain.add(vec![(transfer(nonce, H160::zero()), true, vec![])]);
+            node.chain
+                .add(vec![(transfer(nonce, H160::zero()), true, vec![])]);
         }
         // Only the tip is indexed so far.
         node.follower.start().unwrap();
-        let block = node.eth().block_by_number(BlockRef::Number(2), Some(true)).await.unwrap().unwrap();
+        let block = node
+            .eth()
+            .block_by_number(BlockRef::Number(2), Some(true))
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!(block["transactions"].as_array().unwrap().len(), 1);
     }
 

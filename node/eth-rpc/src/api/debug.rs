@@ -39,7 +39,10 @@ impl DebugApiServer for Eth {
     async fn trace_transaction(&self, hash: H256, options: Option<Value>) -> RpcResult<TraceV1> {
         self.run(move |eth| {
             let tracer = tracer(options.as_ref())?;
-            let mined = eth.index.transaction(hash)?.ok_or_else(|| CallError::server("transaction not found"))?;
+            let mined = eth
+                .index
+                .transaction(hash)?
+                .ok_or_else(|| CallError::server("transaction not found"))?;
             eth.can_execute(mined.block.number, mined.block.hash)?;
             eth.chain
                 .trace_transaction(mined.block.hash, mined.transaction.extrinsic, tracer)?
@@ -61,7 +64,9 @@ impl DebugApiServer for Eth {
                 .transactions
                 .iter()
                 .map(|transaction| {
-                    let trace = traces.iter().position(|(extrinsic, _)| *extrinsic == transaction.extrinsic);
+                    let trace = traces
+                        .iter()
+                        .position(|(extrinsic, _)| *extrinsic == transaction.extrinsic);
                     match trace.map(|at| traces.swap_remove(at).1) {
                         Some(trace) => json!({ "txHash": transaction.hash, "result": trace }),
                         None => json!({ "txHash": transaction.hash, "error": NO_TRACE }),
@@ -84,12 +89,17 @@ impl DebugApiServer for Eth {
     ) -> RpcResult<TraceV1> {
         self.run(move |eth| {
             let tracer = tracer(options.as_ref())?;
-            let overrides = options.as_ref().and_then(|options| options.get("stateOverrides")).cloned();
+            let overrides = options
+                .as_ref()
+                .and_then(|options| options.get("stateOverrides"))
+                .cloned();
             let overrides: Option<StateOverrideSetV1> = overrides
                 .map(serde_json::from_value)
                 .transpose()
                 .map_err(|error| CallError::params(format!("stateOverrides cannot be read: {error}")))?;
-            Ok(eth.chain.trace_call(eth.with_state(at)?.hash, call, tracer, overrides)??)
+            Ok(eth
+                .chain
+                .trace_call(eth.with_state(at)?.hash, call, tracer, overrides)??)
         })
         .await
     }
@@ -106,7 +116,8 @@ impl Inner {
     }
 }
 
-const NO_TRACE: &str = "no trace was recorded: opcode traces are off on this chain; set tracer to callTracer or prestateTracer";
+const NO_TRACE: &str =
+    "no trace was recorded: opcode traces are off on this chain; set tracer to callTracer or prestateTracer";
 
 fn no_trace() -> CallError {
     CallError::server(NO_TRACE)
@@ -114,8 +125,11 @@ fn no_trace() -> CallError {
 
 /// The tracer that the options ask for, in geth's form: `tracer` and `tracerConfig`, or the opcode tracer's own options.
 fn tracer(options: Option<&Value>) -> Result<TracerTypeV1, CallError> {
-    let wrong = |error: serde_json::Error| CallError::params(format!("the tracer's options cannot be read: {error}"));
-    let Some(options) = options.filter(|options| !options.is_null()) else { return Ok(TracerTypeV1::default()) };
+    let wrong =
+        |error: serde_json::Error| CallError::params(format!("the tracer's options cannot be read: {error}"));
+    let Some(options) = options.filter(|options| !options.is_null()) else {
+        return Ok(TracerTypeV1::default());
+    };
     match options.get("tracer") {
         None | Some(Value::Null) => {
             let options = serde_json::from_value(options.clone()).map_err(wrong)?;
@@ -128,14 +142,18 @@ fn tracer(options: Option<&Value>) -> Result<TracerTypeV1, CallError> {
             }
             serde_json::from_value(chosen).map_err(wrong)
         }
-        Some(other) => Err(CallError::params(format!("tracer {other} is not known: there are callTracer and prestateTracer"))),
+        Some(other) => Err(CallError::params(format!(
+            "tracer {other} is not known: there are callTracer and prestateTracer"
+        ))),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pallet_revive_types::runtime_api::{CallTracerConfigV1, ExecutionTracerConfigV1, PrestateTracerConfigV1};
+    use pallet_revive_types::runtime_api::{
+        CallTracerConfigV1, ExecutionTracerConfigV1, PrestateTracerConfigV1,
+    };
 
     fn parse(options: Value) -> Result<TracerTypeV1, CallError> {
         tracer(Some(&options))
@@ -144,28 +162,46 @@ mod tests {
     #[test]
     fn tracer_should_be_read_as_geth_writes_it() {
         assert_eq!(tracer(None).unwrap(), TracerTypeV1::default());
-        assert_eq!(parse(json!({ "tracer": "callTracer" })).unwrap(), TracerTypeV1::CallTracer(None));
         assert_eq!(
-            parse(json!({ "tracer": "callTracer", "timeout": "10s", "tracerConfig": { "withLogs": false } })).unwrap(),
-            TracerTypeV1::CallTracer(Some(CallTracerConfigV1 { with_logs: false, only_top_call: false }))
+            parse(json!({ "tracer": "callTracer" })).unwrap(),
+            TracerTypeV1::CallTracer(None)
+        );
+        assert_eq!(
+            parse(json!({ "tracer": "callTracer", "timeout": "10s", "tracerConfig": { "withLogs": false } }))
+                .unwrap(),
+            TracerTypeV1::CallTracer(Some(CallTracerConfigV1 {
+                with_logs: false,
+                only_top_call: false
+            }))
         );
         assert_eq!(
             parse(json!({ "tracer": "prestateTracer", "tracerConfig": { "diffMode": true } })).unwrap(),
-            TracerTypeV1::PrestateTracer(Some(PrestateTracerConfigV1 { diff_mode: true, ..Default::default() }))
+            TracerTypeV1::PrestateTracer(Some(PrestateTracerConfigV1 {
+                diff_mode: true,
+                ..Default::default()
+            }))
         );
         assert_eq!(
             parse(json!({ "tracer": null, "enableMemory": true })).unwrap(),
-            TracerTypeV1::ExecutionTracer(Some(ExecutionTracerConfigV1 { enable_memory: true, ..Default::default() }))
+            TracerTypeV1::ExecutionTracer(Some(ExecutionTracerConfigV1 {
+                enable_memory: true,
+                ..Default::default()
+            }))
         );
     }
 
     #[test]
     fn unknown_tracer_should_be_refused_by_name() {
-        for wrong in [json!({ "tracer": "4byteTracer" }), json!({ "tracer": 5 }), json!({ "limit": "many" })] {
+        for wrong in [
+            json!({ "tracer": "4byteTracer" }),
+            json!({ "tracer": 5 }),
+            json!({ "limit": "many" }),
+        ] {
             let error = jsonrpsee::types::ErrorObjectOwned::from(parse(wrong).unwrap_err());
             assert_eq!(error.code(), -32602);
         }
-        let error = jsonrpsee::types::ErrorObjectOwned::from(parse(json!({ "tracer": "4byteTracer" })).unwrap_err());
+        let error =
+            jsonrpsee::types::ErrorObjectOwned::from(parse(json!({ "tracer": "4byteTracer" })).unwrap_err());
         assert!(error.message().contains("4byteTracer") && error.message().contains("callTracer"));
     }
 }

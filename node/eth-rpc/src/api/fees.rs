@@ -55,7 +55,9 @@ pub(crate) trait FeesApi {
 impl FeesApiServer for Eth {
     async fn gas_price(&self) -> RpcResult<U256> {
         self.run(|eth| {
-            let base = eth.chain.gas_price(eth.with_state(Some(BlockRef::Pending))?.hash)?;
+            let base = eth
+                .chain
+                .gas_price(eth.with_state(Some(BlockRef::Pending))?.hash)?;
             // Offering more costs nothing, and an offer below the base fee of the block that comes is refused.
             Ok(base.saturating_add(base / 8))
         })
@@ -72,12 +74,18 @@ impl FeesApiServer for Eth {
         newest: BlockRef,
         percentiles: Option<Vec<f64>>,
     ) -> RpcResult<FeeHistory> {
-        self.run(move |eth| eth.fee_history(count.0, newest, percentiles.as_deref())).await
+        self.run(move |eth| eth.fee_history(count.0, newest, percentiles.as_deref()))
+            .await
     }
 }
 
 impl Inner {
-    fn fee_history(&self, count: u64, newest: BlockRef, percentiles: Option<&[f64]>) -> Result<FeeHistory, CallError> {
+    fn fee_history(
+        &self,
+        count: u64,
+        newest: BlockRef,
+        percentiles: Option<&[f64]>,
+    ) -> Result<FeeHistory, CallError> {
         if let Some(percentiles) = percentiles {
             check_percentiles(percentiles)?;
         }
@@ -89,7 +97,11 @@ impl Inner {
                 reward: None,
             });
         }
-        let newest = if newest == BlockRef::Pending { BlockRef::Latest } else { newest };
+        let newest = if newest == BlockRef::Pending {
+            BlockRef::Latest
+        } else {
+            newest
+        };
         let newest = self.find(newest)?.ok_or_else(CallError::unknown_block)?;
         let most = count.min(MAX_BLOCKS) as u32;
         let oldest = (u64::from(newest.number) + 1).saturating_sub(u64::from(most)) as u32;
@@ -104,13 +116,23 @@ impl Inner {
         let next = match self.index.headers(newest.number + 1, newest.number + 1)?.pop() {
             Some((_, block)) => block.base_fee_per_gas,
             None if self.chain.has_state(newest.hash) => self.chain.gas_price(newest.hash)?,
-            None => blocks.last().map(|(_, block)| block.base_fee_per_gas).unwrap_or_default(),
+            None => blocks
+                .last()
+                .map(|(_, block)| block.base_fee_per_gas)
+                .unwrap_or_default(),
         };
         Ok(FeeHistory {
             oldest_block: U256::from(blocks.first().map(|(number, _)| *number).unwrap_or_default()),
-            gas_used_ratio: blocks.iter().map(|(_, block)| ratio(block.gas_used, block.gas_limit)).collect(),
+            gas_used_ratio: blocks
+                .iter()
+                .map(|(_, block)| ratio(block.gas_used, block.gas_limit))
+                .collect(),
             reward: percentiles.map(|percentiles| vec![vec![U256::zero(); percentiles.len()]; blocks.len()]),
-            base_fee_per_gas: blocks.into_iter().map(|(_, block)| block.base_fee_per_gas).chain([next]).collect(),
+            base_fee_per_gas: blocks
+                .into_iter()
+                .map(|(_, block)| block.base_fee_per_gas)
+                .chain([next])
+                .collect(),
         })
     }
 }
@@ -131,10 +153,15 @@ fn check_percentiles(percentiles: &[f64]) -> Result<(), CallError> {
         )));
     }
     if let Some(wrong) = percentiles.iter().find(|value| !(0.0..=100.0).contains(*value)) {
-        return Err(CallError::params(format!("reward percentile {wrong} is not between 0 and 100")));
+        return Err(CallError::params(format!(
+            "reward percentile {wrong} is not between 0 and 100"
+        )));
     }
     if let Some(pair) = percentiles.windows(2).find(|pair| pair[0] > pair[1]) {
-        return Err(CallError::params(format!("reward percentiles must rise, and {} comes before {}", pair[0], pair[1])));
+        return Err(CallError::params(format!(
+            "reward percentiles must rise, and {} comes before {}",
+            pair[0], pair[1]
+        )));
     }
     Ok(())
 }
@@ -149,15 +176,30 @@ mod tests {
         let node = TestNode::new();
         node.chain.add_empty(5);
         node.sync();
-        let history =
-            node.eth().fee_history(Quantity(3), BlockRef::Latest, Some(vec![10.0, 90.0])).await.unwrap();
+        let history = node
+            .eth()
+            .fee_history(Quantity(3), BlockRef::Latest, Some(vec![10.0, 90.0]))
+            .await
+            .unwrap();
         assert_eq!(history.oldest_block, U256::from(3));
         assert_eq!(history.base_fee_per_gas.len(), 4);
         assert_eq!(history.gas_used_ratio.len(), 3);
         assert_eq!(history.reward, Some(vec![vec![U256::zero(); 2]; 3]));
-        let all = node.eth().fee_history(Quantity(5_000), BlockRef::Latest, None).await.unwrap();
-        assert_eq!((all.oldest_block, all.base_fee_per_gas.len(), all.reward), (U256::zero(), 7, None));
-        let sent = serde_json::to_value(node.eth().fee_history(Quantity(0), BlockRef::Latest, None).await.unwrap());
+        let all = node
+            .eth()
+            .fee_history(Quantity(5_000), BlockRef::Latest, None)
+            .await
+            .unwrap();
+        assert_eq!(
+            (all.oldest_block, all.base_fee_per_gas.len(), all.reward),
+            (U256::zero(), 7, None)
+        );
+        let sent = serde_json::to_value(
+            node.eth()
+                .fee_history(Quantity(0), BlockRef::Latest, None)
+                .await
+                .unwrap(),
+        );
         assert_eq!(sent.unwrap()["baseFeePerGas"], serde_json::json!([]));
     }
 
@@ -168,7 +210,11 @@ mod tests {
         node.chain.add_empty(10);
         node.chain.prune_states_below(5);
         node.sync();
-        let history = node.eth().fee_history(Quantity(20), BlockRef::Latest, None).await.unwrap();
+        let history = node
+            .eth()
+            .fee_history(Quantity(20), BlockRef::Latest, None)
+            .await
+            .unwrap();
         assert_eq!(history.oldest_block, U256::from(6));
         assert_eq!(history.gas_used_ratio.len(), 5);
     }

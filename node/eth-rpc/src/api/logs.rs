@@ -59,7 +59,13 @@ impl LogsApiServer for Eth {
         let owner = ClientAddress::of(extensions);
         self.run(move |eth| {
             let watched = eth.watch_logs(filter)?;
-            eth.filters.install(owner, watched, eth.changes.position(), eth.latest()?.number, Instant::now())
+            eth.filters.install(
+                owner,
+                watched,
+                eth.changes.position(),
+                eth.latest()?.number,
+                Instant::now(),
+            )
         })
         .await
     }
@@ -67,13 +73,25 @@ impl LogsApiServer for Eth {
     async fn new_block_filter(&self, extensions: &Extensions) -> RpcResult<U256> {
         let eth = &self.inner;
         let (owner, position) = (ClientAddress::of(extensions), eth.changes.position());
-        Ok(eth.filters.install(owner, Watched::Blocks, position, eth.latest()?.number, Instant::now())?)
+        Ok(eth.filters.install(
+            owner,
+            Watched::Blocks,
+            position,
+            eth.latest()?.number,
+            Instant::now(),
+        )?)
     }
 
     async fn new_pending_filter(&self, extensions: &Extensions) -> RpcResult<U256> {
         let eth = &self.inner;
         let (owner, position) = (ClientAddress::of(extensions), eth.arrivals.position());
-        Ok(eth.filters.install(owner, Watched::Pending, position, eth.latest()?.number, Instant::now())?)
+        Ok(eth.filters.install(
+            owner,
+            Watched::Pending,
+            position,
+            eth.latest()?.number,
+            Instant::now(),
+        )?)
     }
 
     async fn filter_changes(&self, id: U256) -> RpcResult<Vec<Value>> {
@@ -84,7 +102,9 @@ impl LogsApiServer for Eth {
                     let told = eth.since(filter.position, filter.block)?;
                     told.map(|_, added| Ok(added.iter().map(|entry| json!(entry.eth_hash)).collect()))?
                 }
-                Watched::Logs { pattern, from, to, .. } => {
+                Watched::Logs {
+                    pattern, from, to, ..
+                } => {
                     let told = eth.since(filter.position, filter.block)?;
                     told.map(|removed, added| {
                         let in_range = |number: u32| {
@@ -97,7 +117,11 @@ impl LogsApiServer for Eth {
                 Watched::Pending => {
                     let News { items, next, .. } = eth.arrivals.since(filter.position);
                     let hashes = items.iter().map(|hash| json!(hash)).collect();
-                    Told { items: hashes, position: next, block: filter.block }
+                    Told {
+                        items: hashes,
+                        position: next,
+                        block: filter.block,
+                    }
                 }
             };
             eth.filters.advance(id, told.position, told.block);
@@ -138,7 +162,11 @@ impl Told<Blocks> {
         make: impl FnOnce(Vec<Log>, &[Entry]) -> Result<T, CallError>,
     ) -> Result<Told<T>, CallError> {
         let (removed, added) = self.items;
-        Ok(Told { items: make(removed, &added)?, position: self.position, block: self.block })
+        Ok(Told {
+            items: make(removed, &added)?,
+            position: self.position,
+            block: self.block,
+        })
     }
 }
 
@@ -163,8 +191,15 @@ impl Inner {
             (None, Some((entry, _))) => entry.number.saturating_sub(1),
             (None, None) => block,
         };
-        let logs = removed.iter().flat_map(|(_, logs)| logs.iter().cloned()).collect();
-        Ok(Told { items: (logs, added), position: next, block })
+        let logs = removed
+            .iter()
+            .flat_map(|(_, logs)| logs.iter().cloned())
+            .collect();
+        Ok(Told {
+            items: (logs, added),
+            position: next,
+            block,
+        })
     }
 
     /// The logs that fit among those of blocks taken back and blocks that came.
@@ -192,7 +227,9 @@ impl Inner {
     /// The filter that an `eth_newFilter` request asks for.
     pub(super) fn watch_logs(&self, request: LogRequest) -> Result<Watched, CallError> {
         if request.block_hash.is_some() {
-            return Err(CallError::params("a filter watches blocks to come: use eth_getLogs for blockHash"));
+            return Err(CallError::params(
+                "a filter watches blocks to come: use eth_getLogs for blockHash",
+            ));
         }
         let pattern = request.pattern()?;
         let number = |at: Option<BlockRef>| -> Result<Option<u32>, CallError> {
@@ -201,14 +238,21 @@ impl Inner {
                 Some(BlockRef::Earliest) => Some(0),
                 Some(BlockRef::Number(number)) => Some(u32::try_from(number).unwrap_or(u32::MAX)),
                 Some(at @ BlockRef::Finalized) => self.find(at)?.map(|point| point.number),
-                Some(BlockRef::Hash(_)) => return Err(CallError::params("give heights or tags, not hashes, for a range")),
+                Some(BlockRef::Hash(_)) => {
+                    return Err(CallError::params("give heights or tags, not hashes, for a range"))
+                }
             })
         };
         let (from, to) = (number(request.from_block)?, number(request.to_block)?);
         if let (Some(from), Some(to)) = (from, to) {
             check_order(from, to)?;
         }
-        Ok(Watched::Logs { request, pattern, from, to })
+        Ok(Watched::Logs {
+            request: Box::new(request),
+            pattern,
+            from,
+            to,
+        })
     }
 
     /// The logs that fit.
@@ -216,8 +260,13 @@ impl Inner {
         let pattern = request.pattern()?;
         let mut attempts = 3;
         loop {
-            let Some((from, to)) = self.range(request)? else { return Ok(vec![]) };
-            match self.index.logs_of_range(from, to, &pattern, self.max_logs.saturating_add(1))? {
+            let Some((from, to)) = self.range(request)? else {
+                return Ok(vec![]);
+            };
+            match self
+                .index
+                .logs_of_range(from, to, &pattern, self.max_logs.saturating_add(1))?
+            {
                 Ok(logs) => return self.limited(logs, from),
                 // A reorganisation took the tip away under our feet.
                 Err(missing) if missing > self.latest()?.number && attempts > 0 => attempts -= 1,
@@ -228,8 +277,14 @@ impl Inner {
 
     /// The logs, unless they are more than this node gives at once.
     fn limited(&self, logs: Vec<Log>, from: u32) -> Result<Vec<Log>, CallError> {
-        let Some(first_too_many) = logs.get(self.max_logs as usize) else { return Ok(logs) };
-        let fits = first_too_many.block_number.low_u32().checked_sub(1).filter(|last| *last >= from);
+        let Some(first_too_many) = logs.get(self.max_logs as usize) else {
+            return Ok(logs);
+        };
+        let fits = first_too_many
+            .block_number
+            .low_u32()
+            .checked_sub(1)
+            .filter(|last| *last >= from);
         let remedy = match fits {
             Some(last) => format!("narrow the filter, or ask for blocks {from:#x} to {last:#x} first"),
             None => "narrow the filter by address or topics".into(),
@@ -260,10 +315,14 @@ impl Inner {
     fn range(&self, request: &LogRequest) -> Result<Option<(u32, u32)>, CallError> {
         if let Some(hash) = request.block_hash {
             if request.from_block.is_some() || request.to_block.is_some() {
-                return Err(CallError::params("give either blockHash or fromBlock and toBlock, not both"));
+                return Err(CallError::params(
+                    "give either blockHash or fromBlock and toBlock, not both",
+                ));
             }
             let entry = self.index.by_eth_hash(hash)?;
-            let number = entry.ok_or_else(|| CallError::server(format!("unknown block {hash:?}")))?.number;
+            let number = entry
+                .ok_or_else(|| CallError::server(format!("unknown block {hash:?}")))?
+                .number;
             return Ok(Some((number, number)));
         }
         let latest = self.latest()?.number;
@@ -273,7 +332,9 @@ impl Inner {
                 BlockRef::Earliest => 0,
                 BlockRef::Latest | BlockRef::Pending => latest,
                 at @ BlockRef::Finalized => self.find(at)?.map_or(latest, |point| point.number),
-                BlockRef::Hash(_) => return Err(CallError::params("give heights or tags, not hashes, for a range")),
+                BlockRef::Hash(_) => {
+                    return Err(CallError::params("give heights or tags, not hashes, for a range"))
+                }
             })
         };
         let (from, to) = (number(request.from_block)?, number(request.to_block)?);
@@ -296,7 +357,9 @@ impl Inner {
 fn check_order(from: u32, to: u32) -> Result<(), CallError> {
     match from <= to {
         true => Ok(()),
-        false => Err(CallError::params(format!("fromBlock {from:#x} comes after toBlock {to:#x}"))),
+        false => Err(CallError::params(format!(
+            "fromBlock {from:#x} comes after toBlock {to:#x}"
+        ))),
     }
 }
 
@@ -314,7 +377,8 @@ mod tests {
     /// Adds a block with `count` logs.
     fn add_logs(node: &TestNode, nonce: u32, count: usize) {
         let log = (EMITTER, vec![H256::repeat_byte(nonce as u8)], vec![]);
-        node.chain.add(vec![(transfer(nonce, H160::zero()), true, vec![log; count])]);
+        node.chain
+            .add(vec![(transfer(nonce, H160::zero()), true, vec![log; count])]);
     }
 
     fn request(text: &str) -> LogRequest {
@@ -331,13 +395,30 @@ mod tests {
         (0..4).for_each(|nonce| add_logs(&node, nonce, 2));
         node.sync();
         let eth = node.eth();
-        let logs = LogsApiServer::logs(&eth, request(r#"{"fromBlock":"0x2","toBlock":"0x3"}"#)).await.unwrap();
-        let places: Vec<_> = logs.iter().map(|log| (log.block_number.low_u32(), log.log_index.low_u32())).collect();
+        let logs = LogsApiServer::logs(&eth, request(r#"{"fromBlock":"0x2","toBlock":"0x3"}"#))
+            .await
+            .unwrap();
+        let places: Vec<_> = logs
+            .iter()
+            .map(|log| (log.block_number.low_u32(), log.log_index.low_u32()))
+            .collect();
         assert_eq!(places, [(2, 0), (2, 1), (3, 0), (3, 1)]);
         let by_hash = format!(r#"{{"blockHash":"{:?}"}}"#, logs[0].block_hash);
-        assert_eq!(LogsApiServer::logs(&eth, request(&by_hash)).await.unwrap(), logs[..2]);
-        assert_eq!(LogsApiServer::logs(&eth, request("{}")).await.unwrap().len(), 2, "latest only by default");
-        assert_eq!(LogsApiServer::logs(&eth, request(r#"{"fromBlock":"0x9","toBlock":"0x9"}"#)).await.unwrap(), vec![]);
+        assert_eq!(
+            LogsApiServer::logs(&eth, request(&by_hash)).await.unwrap(),
+            logs[..2]
+        );
+        assert_eq!(
+            LogsApiServer::logs(&eth, request("{}")).await.unwrap().len(),
+            2,
+            "latest only by default"
+        );
+        assert_eq!(
+            LogsApiServer::logs(&eth, request(r#"{"fromBlock":"0x9","toBlock":"0x9"}"#))
+                .await
+                .unwrap(),
+            vec![]
+        );
     }
 
     #[tokio::test]
@@ -347,16 +428,33 @@ mod tests {
         node.chain.add_empty(MAX_LOG_BLOCKS);
         node.sync();
         let eth = node.eth();
-        let error = LogsApiServer::logs(&eth, request(r#"{"fromBlock":"0x0"}"#)).await.unwrap_err();
+        let error = LogsApiServer::logs(&eth, request(r#"{"fromBlock":"0x0"}"#))
+            .await
+            .unwrap_err();
         assert_eq!(error.code(), LIMIT_EXCEEDED);
-        assert!(error.message().contains(&format!("at most {MAX_LOG_BLOCKS}")), "{}", error.message());
-        let error =
-            LogsApiServer::logs(&eth, request(r#"{"fromBlock":"0x1","toBlock":"0x5"}"#)).await.unwrap_err();
+        assert!(
+            error.message().contains(&format!("at most {MAX_LOG_BLOCKS}")),
+            "{}",
+            error.message()
+        );
+        let error = LogsApiServer::logs(&eth, request(r#"{"fromBlock":"0x1","toBlock":"0x5"}"#))
+            .await
+            .unwrap_err();
         assert_eq!(error.code(), LIMIT_EXCEEDED);
-        assert!(error.message().contains(&format!("more than {MAX_LOGS} logs")), "{}", error.message());
-        assert!(error.message().contains("blocks 0x1 to 0x2 first"), "{}", error.message());
+        assert!(
+            error.message().contains(&format!("more than {MAX_LOGS} logs")),
+            "{}",
+            error.message()
+        );
+        assert!(
+            error.message().contains("blocks 0x1 to 0x2 first"),
+            "{}",
+            error.message()
+        );
         // What the error advises works, and is exactly at the limit.
-        let advised = LogsApiServer::logs(&eth, request(r#"{"fromBlock":"0x1","toBlock":"0x2"}"#)).await.unwrap();
+        let advised = LogsApiServer::logs(&eth, request(r#"{"fromBlock":"0x1","toBlock":"0x2"}"#))
+            .await
+            .unwrap();
         assert_eq!(advised.len(), MAX_LOGS as usize);
     }
 
@@ -372,7 +470,9 @@ mod tests {
             (format!(r#"{{"fromBlock":"{hash:?}"}}"#), -32602),
             (format!(r#"{{"blockHash":"{:?}"}}"#, H256::repeat_byte(3)), -32000),
         ] {
-            let error = LogsApiServer::logs(&node.eth(), request(&text)).await.unwrap_err();
+            let error = LogsApiServer::logs(&node.eth(), request(&text))
+                .await
+                .unwrap_err();
             assert_eq!(error.code(), code, "{text}: {}", error.message());
         }
     }
@@ -384,9 +484,17 @@ mod tests {
         (0..8).for_each(|nonce| add_logs(&node, nonce, 1));
         node.chain.prune_states_below(4);
         node.sync();
-        let error = LogsApiServer::logs(&node.eth(), request(r#"{"fromBlock":"0x0"}"#)).await.unwrap_err();
+        let error = LogsApiServer::logs(&node.eth(), request(r#"{"fromBlock":"0x0"}"#))
+            .await
+            .unwrap_err();
         assert!(error.message().contains("block 1 is not"), "{}", error.message());
-        assert_eq!(LogsApiServer::logs(&node.eth(), request(r#"{"fromBlock":"0x5"}"#)).await.unwrap().len(), 4);
+        assert_eq!(
+            LogsApiServer::logs(&node.eth(), request(r#"{"fromBlock":"0x5"}"#))
+                .await
+                .unwrap()
+                .len(),
+            4
+        );
     }
 
     #[tokio::test]
@@ -395,29 +503,45 @@ mod tests {
         add_logs(&node, 0, 1);
         node.sync();
         let eth = node.eth();
-        let id = eth.new_log_filter(&none(), request(&format!(r#"{{"address":"{EMITTER:?}"}}"#))).await.unwrap();
+        let id = eth
+            .new_log_filter(&none(), request(&format!(r#"{{"address":"{EMITTER:?}"}}"#)))
+            .await
+            .unwrap();
         assert_eq!(eth.filter_changes(id).await.unwrap(), Vec::<Value>::new());
         add_logs(&node, 1, 2);
         node.sync();
         let first = eth.filter_changes(id).await.unwrap();
         assert_eq!(first.len(), 2);
-        assert_eq!((&first[0]["removed"], &first[0]["blockNumber"]), (&json!(false), &json!("0x2")));
+        assert_eq!(
+            (&first[0]["removed"], &first[0]["blockNumber"]),
+            (&json!(false), &json!("0x2"))
+        );
         assert_eq!(eth.filter_changes(id).await.unwrap(), Vec::<Value>::new());
         node.chain.truncate(1);
         node.chain.add(vec![]);
         add_logs(&node, 1, 1);
         node.sync();
         let second = eth.filter_changes(id).await.unwrap();
-        let shape: Vec<_> = second.iter().map(|log| (log["removed"].clone(), log["blockNumber"].clone())).collect();
+        let shape: Vec<_> = second
+            .iter()
+            .map(|log| (log["removed"].clone(), log["blockNumber"].clone()))
+            .collect();
         assert_eq!(
             shape,
-            [(json!(true), json!("0x2")), (json!(true), json!("0x2")), (json!(false), json!("0x3"))]
+            [
+                (json!(true), json!("0x2")),
+                (json!(true), json!("0x2")),
+                (json!(false), json!("0x3"))
+            ]
         );
         assert_eq!(second[0]["blockHash"], first[0]["blockHash"]);
         // All logs of the filter's range, which is the latest block.
         assert_eq!(eth.filter_logs(id).await.unwrap().len(), 1);
         assert!(eth.uninstall_filter(id).await.unwrap());
-        assert_eq!(eth.filter_changes(id).await.unwrap_err().message(), "filter not found");
+        assert_eq!(
+            eth.filter_changes(id).await.unwrap_err().message(),
+            "filter not found"
+        );
         assert!(!eth.uninstall_filter(id).await.unwrap());
     }
 
@@ -426,13 +550,21 @@ mod tests {
         let node = TestNode::new();
         node.sync();
         let eth = node.eth();
-        let id = eth.new_log_filter(&none(), request(r#"{"fromBlock":"0x2","toBlock":"0x3"}"#)).await.unwrap();
+        let id = eth
+            .new_log_filter(&none(), request(r#"{"fromBlock":"0x2","toBlock":"0x3"}"#))
+            .await
+            .unwrap();
         let other = format!(r#"{{"topics":["{:?}"]}}"#, H256::repeat_byte(0xcc));
         let never = eth.new_log_filter(&none(), request(&other)).await.unwrap();
         (0..5).for_each(|nonce| add_logs(&node, nonce, 1));
         node.sync();
-        let numbers: Vec<_> =
-            eth.filter_changes(id).await.unwrap().into_iter().map(|log| log["blockNumber"].clone()).collect();
+        let numbers: Vec<_> = eth
+            .filter_changes(id)
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|log| log["blockNumber"].clone())
+            .collect();
         assert_eq!(numbers, [json!("0x2"), json!("0x3")]);
         assert_eq!(eth.filter_changes(never).await.unwrap(), Vec::<Value>::new());
     }
@@ -462,7 +594,10 @@ mod tests {
         let eth = node.eth();
         let id = eth.new_pending_filter(&none()).await.unwrap();
         node.arrivals.push(H256::repeat_byte(4));
-        assert_eq!(eth.filter_changes(id).await.unwrap(), [json!(H256::repeat_byte(4))]);
+        assert_eq!(
+            eth.filter_changes(id).await.unwrap(),
+            [json!(H256::repeat_byte(4))]
+        );
         assert_eq!(eth.filter_changes(id).await.unwrap(), Vec::<Value>::new());
     }
 }

@@ -100,7 +100,11 @@ impl Eth {
             client_version: parts.client_version,
             chain_id: OnceLock::new(),
         };
-        Self { inner: Arc::new(inner), gate: Arc::new(Semaphore::new(PARALLEL_CALLS)), signing: Arc::default() }
+        Self {
+            inner: Arc::new(inner),
+            gate: Arc::new(Semaphore::new(PARALLEL_CALLS)),
+            signing: Arc::default(),
+        }
     }
 
     /// All methods, ready to be served.
@@ -144,18 +148,30 @@ impl Inner {
     /// The newest indexed block.
     fn latest(&self) -> Result<Entry, CallError> {
         let head = *self.head.borrow();
-        head.ok_or_else(|| CallError::server("this node has not synced far enough to answer; see eth_syncing"))
+        head.ok_or_else(|| {
+            CallError::server("this node has not synced far enough to answer; see eth_syncing")
+        })
     }
 
     /// The block a caller means, if there is one.
     fn find(&self, at: BlockRef) -> Result<Option<Point>, CallError> {
-        let point = |number, hash| Some(Point { number, hash, pending: false });
+        let point = |number, hash| {
+            Some(Point {
+                number,
+                hash,
+                pending: false,
+            })
+        };
         let latest = self.latest()?;
         Ok(match at {
             BlockRef::Latest => point(latest.number, latest.hash),
             BlockRef::Pending => {
                 let tips = self.chain.tips();
-                Some(Point { number: tips.best_number, hash: tips.best_hash, pending: true })
+                Some(Point {
+                    number: tips.best_number,
+                    hash: tips.best_hash,
+                    pending: true,
+                })
             }
             BlockRef::Earliest => self.canonical(0, latest)?,
             BlockRef::Finalized => {
@@ -170,7 +186,10 @@ impl Inner {
                 Ok(number) => self.canonical(number, latest)?,
                 Err(_) => None,
             },
-            BlockRef::Hash(hash) => self.index.by_eth_hash(hash)?.and_then(|entry| point(entry.number, entry.hash)),
+            BlockRef::Hash(hash) => self
+                .index
+                .by_eth_hash(hash)?
+                .and_then(|entry| point(entry.number, entry.hash)),
         })
     }
 
@@ -182,12 +201,18 @@ impl Inner {
             Some(entry) => Some(entry.hash),
             None => self.chain.canonical(number)?,
         };
-        Ok(hash.map(|hash| Point { number, hash, pending: false }))
+        Ok(hash.map(|hash| Point {
+            number,
+            hash,
+            pending: false,
+        }))
     }
 
     /// The block a caller means, `latest` if none is named; it must exist and its state be there.
     fn with_state(&self, at: Option<BlockRef>) -> Result<Point, CallError> {
-        let point = self.find(at.unwrap_or(BlockRef::Latest))?.ok_or_else(CallError::unknown_block)?;
+        let point = self
+            .find(at.unwrap_or(BlockRef::Latest))?
+            .ok_or_else(CallError::unknown_block)?;
         match self.chain.has_state(point.hash) {
             true => Ok(point),
             false => Err(CallError::pruned(point.number)),
@@ -196,10 +221,16 @@ impl Inner {
 
     /// Everything about a block: from the index, or from its state when it is not indexed.
     fn load(&self, point: Point) -> Result<Option<EthBlock>, CallError> {
-        if let Some(block) = self.index.block(point.number)?.filter(|block| block.hash == point.hash) {
+        if let Some(block) = self
+            .index
+            .block(point.number)?
+            .filter(|block| block.hash == point.hash)
+        {
             return Ok(Some(block));
         }
-        let Some((number, parent)) = self.chain.parent(point.hash)? else { return Ok(None) };
+        let Some((number, parent)) = self.chain.parent(point.hash)? else {
+            return Ok(None);
+        };
         if !self.chain.has_state(point.hash) || (number > 0 && !self.chain.has_state(parent)) {
             return Err(CallError::pruned(number));
         }
@@ -250,7 +281,9 @@ impl Inner {
                     let (_, parent) = self.chain.parent(block)?.ok_or_else(gone)?;
                     then = Some(self.chain.layout(parent)?);
                 }
-                let payload = then.as_deref().and_then(|layout| extract::payload(layout, &body, transaction));
+                let payload = then
+                    .as_deref()
+                    .and_then(|layout| extract::payload(layout, &body, transaction));
                 extract::decode(payload.ok_or_else(gone)?)
             })
             .collect()

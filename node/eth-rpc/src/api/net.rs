@@ -94,7 +94,6 @@ impl NetApiServer for Eth {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,7 +106,11 @@ mod tests {
         let eth = node.eth();
         assert_eq!(NetApiServer::chain_id(&eth).await.unwrap(), U256::from(CHAIN_ID));
         assert_eq!(eth.version().await.unwrap(), CHAIN_ID.to_string());
-        assert!(eth.client_version().await.unwrap().starts_with("openledger-node/"));
+        assert!(eth
+            .client_version()
+            .await
+            .unwrap()
+            .starts_with("openledger-node/"));
         // Keccak-256 of nothing.
         let empty = eth.sha3(Bytes(vec![])).await.unwrap();
         assert!(format!("{empty:?}").starts_with("0xc5d2460186f7233c"));
@@ -122,11 +125,20 @@ mod tests {
         node.chain.add_empty(LAG);
         assert_eq!(eth.syncing().await.unwrap(), json!(false));
         node.chain.add(vec![]);
-        assert_eq!(eth.syncing().await.unwrap()["highestBlock"], json!(U256::from(LAG + 1)));
+        assert_eq!(
+            eth.syncing().await.unwrap()["highestBlock"],
+            json!(U256::from(LAG + 1))
+        );
         node.sync();
         assert_eq!(eth.syncing().await.unwrap(), json!(false));
         node.network.set_syncing(500);
-        assert_eq!(eth.syncing().await.unwrap()["highestBlock"], json!(U256::from(500)));
-        assert_eq!(eth.syncing().await.unwrap()["currentBlock"], json!(U256::from(LAG + 1)));
+        assert_eq!(
+            eth.syncing().await.unwrap()["highestBlock"],
+            json!(U256::from(500))
+        );
+        assert_eq!(
+            eth.syncing().await.unwrap()["currentBlock"],
+            json!(U256::from(LAG + 1))
+        );
     }
 }

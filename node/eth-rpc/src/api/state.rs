@@ -54,16 +54,20 @@ pub(crate) trait StateApi {
 #[async_trait]
 impl StateApiServer for Eth {
     async fn balance(&self, address: H160, at: Option<BlockRef>) -> RpcResult<U256> {
-        self.run(move |eth| eth.chain.balance(eth.with_state(at)?.hash, address)).await
+        self.run(move |eth| eth.chain.balance(eth.with_state(at)?.hash, address))
+            .await
     }
 
     async fn code(&self, address: H160, at: Option<BlockRef>) -> RpcResult<Bytes> {
-        self.run(move |eth| eth.chain.code(eth.with_state(at)?.hash, address).map(Bytes)).await
+        self.run(move |eth| eth.chain.code(eth.with_state(at)?.hash, address).map(Bytes))
+            .await
     }
 
     async fn storage(&self, address: H160, slot: U256, at: Option<BlockRef>) -> RpcResult<Bytes> {
         self.run(move |eth| {
-            let value = eth.chain.storage(eth.with_state(at)?.hash, address, slot.to_big_endian())?;
+            let value = eth
+                .chain
+                .storage(eth.with_state(at)?.hash, address, slot.to_big_endian())?;
             Ok(Bytes(value.unwrap_or_else(|| vec![0; 32])))
         })
         .await
@@ -90,7 +94,11 @@ impl StateApiServer for Eth {
         self.run(move |eth| {
             let point = eth.with_state(at)?;
             let (call, priced) = free_if_unpriced(call);
-            let how = Simulation { now: point.pending.then(now), pay_for_gas: priced, overrides };
+            let how = Simulation {
+                now: point.pending.then(now),
+                pay_for_gas: priced,
+                overrides,
+            };
             Ok(Bytes(eth.chain.dry_run(point.hash, call, how)??.data))
         })
         .await
@@ -118,7 +126,11 @@ impl Inner {
         let point = self.with_state(at.or(Some(BlockRef::Pending)))?;
         let (call, priced) = free_if_unpriced(call);
         let limit = call.gas;
-        let how = Simulation { now: point.pending.then(now), pay_for_gas: priced, overrides };
+        let how = Simulation {
+            now: point.pending.then(now),
+            pay_for_gas: priced,
+            overrides,
+        };
         let least = self.chain.estimate(point.hash, call, how)??;
         Ok(with_margin(least, limit))
     }
@@ -130,7 +142,11 @@ impl Inner {
         // First the pool, then the state: a transaction that is mined in between is seen in the state.
         let provided = self.pool.provided();
         let best = self.chain.tips().best_hash;
-        Ok(pending::next_nonce(&account, self.chain.nonce(best, address)?, &provided))
+        Ok(pending::next_nonce(
+            &account,
+            self.chain.nonce(best, address)?,
+            &provided,
+        ))
     }
 }
 
@@ -150,7 +166,9 @@ fn free_if_unpriced(mut call: GenericTransactionV1) -> (GenericTransactionV1, bo
 
 /// The estimate with its margin, not above the caller's own limit.
 fn with_margin(least: U256, limit: Option<U256>) -> U256 {
-    let generous = least.saturating_add(least / 100 * ESTIMATE_MARGIN).saturating_add(U256::one());
+    let generous = least
+        .saturating_add(least / 100 * ESTIMATE_MARGIN)
+        .saturating_add(U256::one());
     match limit {
         Some(limit) => generous.min(limit.max(least)),
         None => generous,
@@ -182,9 +200,18 @@ mod tests {
         let eth = node.eth();
         let count = |at| eth.transaction_count(sender(), Some(at));
         assert_eq!(count(BlockRef::Latest).await.unwrap(), U256::from(1));
-        assert_eq!(count(BlockRef::Pending).await.unwrap(), U256::from(3), "4 is behind a gap");
+        assert_eq!(
+            count(BlockRef::Pending).await.unwrap(),
+            U256::from(3),
+            "4 is behind a gap"
+        );
         assert_eq!(count(BlockRef::Earliest).await.unwrap(), U256::from(0));
-        assert_eq!(eth.transaction_count(H160::zero(), Some(BlockRef::Pending)).await.unwrap(), U256::zero());
+        assert_eq!(
+            eth.transaction_count(H160::zero(), Some(BlockRef::Pending))
+                .await
+                .unwrap(),
+            U256::zero()
+        );
     }
 
     #[tokio::test]
@@ -193,8 +220,14 @@ mod tests {
         node.chain.add_empty(3);
         node.sync();
         let eth = node.eth();
-        assert_eq!(message(eth.balance(H160::zero(), Some(BlockRef::Number(9))).await), "header not found");
-        assert_eq!(message(eth.balance(H160::zero(), Some(BlockRef::Number(1 << 40))).await), "header not found");
+        assert_eq!(
+            message(eth.balance(H160::zero(), Some(BlockRef::Number(9))).await),
+            "header not found"
+        );
+        assert_eq!(
+            message(eth.balance(H160::zero(), Some(BlockRef::Number(1 << 40))).await),
+            "header not found"
+        );
         node.chain.prune_states_below(2);
         let error = message(eth.balance(H160::zero(), Some(BlockRef::Number(1))).await);
         assert!(error.contains("block 1") && error.contains("archive"), "{error}");
@@ -211,7 +244,11 @@ mod tests {
         let node = TestNode::new();
         node.sync();
         node.chain.revert_calls_with(vec![0xaa, 0xbb]);
-        let error = node.eth().call(GenericTransactionV1::default(), None, None).await.unwrap_err();
+        let error = node
+            .eth()
+            .call(GenericTransactionV1::default(), None, None)
+            .await
+            .unwrap_err();
         assert_eq!((error.code(), error.message()), (3, "execution reverted"));
         assert_eq!(error.data().unwrap().get(), "\"0xaabb\"");
     }
@@ -241,7 +278,13 @@ mod tests {
                 assert!(shown * 100 <= U256::from(least) * 125, "{least}");
             }
         }
-        assert_eq!(with_margin(U256::from(1000), Some(U256::from(1010))), U256::from(1010));
-        assert_eq!(with_margin(U256::from(1000), Some(U256::from(900))), U256::from(1000));
+        assert_eq!(
+            with_margin(U256::from(1000), Some(U256::from(1010))),
+            U256::from(1010)
+        );
+        assert_eq!(
+            with_margin(U256::from(1000), Some(U256::from(900))),
+            U256::from(1000)
+        );
     }
 }

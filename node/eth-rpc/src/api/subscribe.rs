@@ -35,15 +35,18 @@ impl Topic {
             "logs" => {
                 let request: LogRequest = match options {
                     None | Some(Value::Null) => LogRequest::default(),
-                    Some(options) => serde_json::from_value(options)
-                        .map_err(|error| CallError::params(format!("the log filter cannot be read: {error}")))?,
+                    Some(options) => serde_json::from_value(options).map_err(|error| {
+                        CallError::params(format!("the log filter cannot be read: {error}"))
+                    })?,
                 };
                 Ok(Self::Logs(request.pattern()?))
             }
             "newPendingTransactions" => match options {
                 None | Some(Value::Null) => Ok(Self::Pending { whole: false }),
                 Some(Value::Bool(whole)) => Ok(Self::Pending { whole }),
-                Some(other) => Err(CallError::params(format!("{other} is neither true (whole transactions) nor false"))),
+                Some(other) => Err(CallError::params(format!(
+                    "{other} is neither true (whole transactions) nor false"
+                ))),
             },
             other => Err(CallError::params(format!(
                 "no subscription named \"{other}\": there are newHeads, logs and newPendingTransactions"
@@ -68,8 +71,16 @@ impl SubscribeApiServer for Eth {
             }
         };
         let is_pending = matches!(topic, Topic::Pending { .. });
-        let mut news = if is_pending { self.inner.arrivals.watch() } else { self.inner.changes.watch() };
-        let mut position = if is_pending { self.inner.arrivals.position() } else { self.inner.changes.position() };
+        let mut news = if is_pending {
+            self.inner.arrivals.watch()
+        } else {
+            self.inner.changes.watch()
+        };
+        let mut position = if is_pending {
+            self.inner.arrivals.position()
+        } else {
+            self.inner.changes.position()
+        };
         let mut block = self.inner.head.borrow().map_or(0, |head| head.number);
         let sink = pending.accept().await?;
         loop {
@@ -107,7 +118,9 @@ impl Inner {
                 for entry in added {
                     let stored = self.index.headers(entry.number, entry.number)?.pop();
                     heads.extend(
-                        stored.filter(|(_, block)| block.hash == entry.eth_hash).map(|(_, block)| header_json(&block)),
+                        stored
+                            .filter(|(_, block)| block.hash == entry.eth_hash)
+                            .map(|(_, block)| header_json(&block)),
                     );
                 }
                 Ok(heads)
@@ -123,10 +136,18 @@ impl Inner {
                     match whole {
                         false => told.push(json!(hash)),
                         // One that left the pool meanwhile is not pending any more.
-                        true => told.extend(self.pending(hash)?.map(|payload| pending_json(&payload)).transpose()?),
+                        true => told.extend(
+                            self.pending(hash)?
+                                .map(|payload| pending_json(&payload))
+                                .transpose()?,
+                        ),
                     }
                 }
-                Ok(Told { items: told, position: next, block })
+                Ok(Told {
+                    items: told,
+                    position: next,
+                    block,
+                })
             }
         }
     }
@@ -139,13 +160,19 @@ mod tests {
         api::transactions::TransactionsApiServer,
         testing::{transfer, TestNode},
     };
-    use pallet_revive::evm::{Bytes, H160};
+    use pallet_revive::evm::{Bytes, H160, U256};
 
     #[test]
     fn topics_should_be_read_as_geth_reads_them() {
         assert_eq!(Topic::parse("newHeads", None).unwrap(), Topic::Heads);
-        assert_eq!(Topic::parse("logs", Some(Value::Null)).unwrap(), Topic::Logs(LogPattern::default()));
-        assert_eq!(Topic::parse("newPendingTransactions", Some(json!(true))).unwrap(), Topic::Pending { whole: true });
+        assert_eq!(
+            Topic::parse("logs", Some(Value::Null)).unwrap(),
+            Topic::Logs(LogPattern::default())
+        );
+        assert_eq!(
+            Topic::parse("newPendingTransactions", Some(json!(true))).unwrap(),
+            Topic::Pending { whole: true }
+        );
         for (kind, options) in [
             ("newBlocks", None),
             ("logs", Some(json!({"address": "0x12"}))),
@@ -161,11 +188,18 @@ mod tests {
         let node = TestNode::new();
         node.sync();
         let module = node.eth().module().unwrap();
-        let mut heads = module.subscribe_unbounded("eth_subscribe", ["newHeads"]).await.unwrap();
-        let mut logs = module.subscribe_unbounded("eth_subscribe", ["logs"]).await.unwrap();
+        let mut heads = module
+            .subscribe_unbounded("eth_subscribe", ["newHeads"])
+            .await
+            .unwrap();
+        let mut logs = module
+            .subscribe_unbounded("eth_subscribe", ["logs"])
+            .await
+            .unwrap();
         for nonce in 0..3 {
             let log = (H160::repeat_byte(9), vec![], vec![nonce as u8]);
-            node.chain.add(vec![(transfer(nonce, H160::zero()), true, vec![log])]);
+            node.chain
+                .add(vec![(transfer(nonce, H160::zero()), true, vec![log])]);
             node.sync();
         }
         for number in ["0x1", "0x2", "0x3"] {
@@ -173,7 +207,10 @@ mod tests {
             assert_eq!(head["number"], number);
             assert!(head["parentHash"].is_string() && head.get("transactions").is_none());
             let log: Value = logs.next().await.unwrap().unwrap().0;
-            assert_eq!((&log["blockNumber"], &log["removed"]), (&json!(number), &json!(false)));
+            assert_eq!(
+                (&log["blockNumber"], &log["removed"]),
+                (&json!(number), &json!(false))
+            );
         }
     }
 
@@ -181,13 +218,27 @@ mod tests {
     async fn pending_transactions_should_be_pushed_by_hash_or_whole() {
         let node = TestNode::new();
         node.sync();
+        node.chain.set_balance(U256::MAX);
         let module = node.eth().module().unwrap();
-        let mut pushed = module.subscribe_unbounded("eth_subscribe", ["newPendingTransactions"]).await.unwrap();
-        let hash = node.eth().send_raw(Bytes(transfer(0, H160::zero()))).await.unwrap();
-        let mut whole = module.subscribe_unbounded("eth_subscribe", (json!("newPendingTransactions"), true)).await.unwrap();
+        let mut pushed = module
+            .subscribe_unbounded("eth_subscribe", ["newPendingTransactions"])
+            .await
+            .unwrap();
+        let hash = node
+            .eth()
+            .send_raw(Bytes(transfer(0, H160::zero())))
+            .await
+            .unwrap();
+        let mut whole = module
+            .subscribe_unbounded("eth_subscribe", (json!("newPendingTransactions"), true))
+            .await
+            .unwrap();
         node.arrivals.push(hash);
         assert_eq!(pushed.next::<Value>().await.unwrap().unwrap().0, json!(hash));
-        assert_eq!(whole.next::<Value>().await.unwrap().unwrap().0["hash"], json!(hash));
+        assert_eq!(
+            whole.next::<Value>().await.unwrap().unwrap().0["hash"],
+            json!(hash)
+        );
     }
 
     #[tokio::test]
@@ -195,7 +246,10 @@ mod tests {
         let node = TestNode::new();
         node.sync();
         let module = node.eth().module().unwrap();
-        let error = module.subscribe_unbounded("eth_subscribe", ["syncing"]).await.unwrap_err();
+        let error = module
+            .subscribe_unbounded("eth_subscribe", ["syncing"])
+            .await
+            .unwrap_err();
         assert!(error.to_string().contains("newHeads"), "{error}");
     }
 }

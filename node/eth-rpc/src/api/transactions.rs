@@ -65,17 +65,28 @@ impl TransactionsApiServer for Eth {
     }
 
     async fn accounts(&self) -> RpcResult<Vec<H160>> {
-        Ok(self.inner.accounts.iter().map(|account| account.address()).collect())
+        Ok(self
+            .inner
+            .accounts
+            .iter()
+            .map(|account| account.address())
+            .collect())
     }
 
     async fn by_hash(&self, hash: H256) -> RpcResult<Option<Value>> {
         self.run(move |eth| {
             if let Some(mined) = eth.index.transaction(hash)? {
-                let signed = eth.signed(mined.block.hash, std::slice::from_ref(&mined.transaction))?.pop();
-                let place = mined.transaction.place(mined.block.number, mined.block.eth_hash, mined.position);
+                let signed = eth
+                    .signed(mined.block.hash, std::slice::from_ref(&mined.transaction))?
+                    .pop();
+                let place = mined
+                    .transaction
+                    .place(mined.block.number, mined.block.eth_hash, mined.position);
                 return Ok(signed.map(|(signed, from)| transaction_json(signed, hash, from, Some(place))));
             }
-            eth.pending(hash)?.map(|payload| pending_json(&payload)).transpose()
+            eth.pending(hash)?
+                .map(|payload| pending_json(&payload))
+                .transpose()
         })
         .await
     }
@@ -100,9 +111,15 @@ impl TransactionsApiServer for Eth {
 
     async fn by_block_number(&self, block: BlockRef, index: Quantity) -> RpcResult<Option<Value>> {
         self.run(move |eth| {
-            let Some(block) = eth.find_block(block)? else { return Ok(None) };
-            let Ok(index) = u32::try_from(index.0) else { return Ok(None) };
-            let Some(mined) = block.transactions.get(index as usize) else { return Ok(None) };
+            let Some(block) = eth.find_block(block)? else {
+                return Ok(None);
+            };
+            let Ok(index) = u32::try_from(index.0) else {
+                return Ok(None);
+            };
+            let Some(mined) = block.transactions.get(index as usize) else {
+                return Ok(None);
+            };
             let signed = eth.signed(block.hash, std::slice::from_ref(mined))?.pop();
             let place = mined.place(block.number, block.block.hash, index);
             Ok(signed.map(|(signed, from)| transaction_json(signed, mined.hash, from, Some(place))))
@@ -112,9 +129,16 @@ impl TransactionsApiServer for Eth {
 
     async fn receipt(&self, hash: H256) -> RpcResult<Option<Receipt>> {
         self.run(move |eth| {
-            let Some(mined) = eth.index.transaction(hash)? else { return Ok(None) };
+            let Some(mined) = eth.index.transaction(hash)? else {
+                return Ok(None);
+            };
             let logs = eth.index.logs_of(mined.block.number, mined.position)?;
-            Ok(Some(mined.transaction.receipt(mined.block.number, mined.block.eth_hash, mined.position, logs)))
+            Ok(Some(mined.transaction.receipt(
+                mined.block.number,
+                mined.block.eth_hash,
+                mined.position,
+                logs,
+            )))
         })
         .await
     }
@@ -132,16 +156,21 @@ impl Eth {
             .await?;
         match self.inner.pool.submit(best, extrinsic).await {
             Ok(()) => Ok(hash),
-            Err(refusal) => self.run(move |eth| Err(eth.explain(refusal, &payload)?)).await,
+            Err(refusal) => self.run(move |eth| Err(eth.explain(refusal, &payload))).await,
         }
     }
 }
 
 impl Inner {
-    /// Refuses what could never get in, in words that say why.
+    /// Refuses what could not get in now, in words that say why. The pool would refuse most of it too, in fewer words, and
+    /// would then refuse the same bytes for a while even after the cause is gone. What the sender cannot afford it would
+    /// take, since such a transaction fails and pays its gas.
     fn check(&self, payload: &[u8]) -> Result<(), CallError> {
-        let (signed, _) = decode(payload)?;
-        let fields = GenericTransaction::from_signed(signed, U256::zero(), None);
+        let (signed, from) = decode(payload)?;
+        let best = self.chain.tips().best_hash;
+        let base = self.chain.gas_price(best)?;
+        let offered = most_per_gas(&signed);
+        let fields = GenericTransaction::from_signed(signed, base, None);
         let kind = fields.r#type.unwrap_or_default().0;
         if ![TYPE_LEGACY, TYPE_EIP2930, TYPE_EIP1559].contains(&kind) {
             return Err(CallError::server(format!(
@@ -150,20 +179,54 @@ impl Inner {
         }
         let own = self.chain_id()?;
         match fields.chain_id {
-            None => Err(CallError::server(
-                "only replay-protected (EIP-155) transactions allowed over RPC: sign with the chain id",
-            )),
-            Some(id) if id != U256::from(own) => {
-                Err(CallError::server(format!("invalid chain id for signer: have {id} want {own}")))
+            Some(id) if id == U256::from(own) => {}
+            Some(id) => {
+                return Err(CallError::server(format!(
+                    "invalid chain id for signer: have {id} want {own}"
+                )))
             }
-            Some(_) => Ok(()),
+            None => {
+                return Err(CallError::server(
+                    "only replay-protected (EIP-155) transactions allowed over RPC: sign with the chain id",
+                ))
+            }
         }
+        let (nonce, next) = (fields.nonce.unwrap_or_default(), self.chain.nonce(best, from)?);
+        if nonce < U256::from(next) {
+            return Err(CallError::server(format!(
+                "nonce too low: address {from:?}, tx: {nonce} state: {next}"
+            )));
+        }
+        if offered < base {
+            return Err(CallError::server(format!(
+                "max fee per gas less than block base fee: address {from:?}, maxFeePerGas: {offered}, baseFee: {base}"
+            )));
+        }
+        let cost = fields
+            .gas
+            .unwrap_or_default()
+            .saturating_mul(base)
+            .saturating_add(fields.value.unwrap_or_default());
+        let balance = self.chain.balance(best, from)?;
+        if balance < cost {
+            return Err(CallError::server(format!(
+                "insufficient funds for gas * price + value: address {from:?} have {balance} want {cost}"
+            )));
+        }
+        Ok(())
     }
 
     /// The pool's refusal in Ethereum's words.
-    fn explain(&self, refusal: Refusal, payload: &[u8]) -> Result<CallError, CallError> {
-        Ok(CallError::server(match refusal {
+    fn explain(&self, refusal: Refusal, payload: &[u8]) -> CallError {
+        // What has changed since it was checked explains it best.
+        if let Err(error) = self.check(payload) {
+            return error;
+        }
+        CallError::server(match refusal {
             Refusal::Known => "already known".into(),
+            Refusal::Stale => "nonce too low".into(),
+            // The rest of what a payment may lack was checked.
+            Refusal::Payment => "intrinsic gas too low: use the limit that eth_estimateGas gives".into(),
             Refusal::Underpriced => {
                 "replacement transaction underpriced: this nonce waits in the pool, and prices above the base fee do not \
                  raise a transaction's rank on this chain"
@@ -172,54 +235,32 @@ impl Inner {
             Refusal::Full => "txpool is full: try again when blocks have made room".into(),
             Refusal::TooLarge => "exceeds block gas limit".into(),
             Refusal::Signature => "invalid sender".into(),
-            Refusal::Other(words) => words,
-            Refusal::Stale => {
-                let (from, nonce) = self.sender_and_nonce(payload)?;
-                let next = self.chain.nonce(self.chain.tips().best_hash, from)?;
-                format!("nonce too low: address {from:?}, tx: {nonce} state: {next}")
+            Refusal::Banned => {
+                "the pool found this very transaction invalid or dropped it a short while ago and does not look at it \
+                 again yet: change a field (the gas limit, say) and sign again"
+                    .into()
             }
-            Refusal::Payment => return self.explain_payment(payload),
-        }))
-    }
-
-    fn sender_and_nonce(&self, payload: &[u8]) -> Result<(H160, U256), CallError> {
-        let (signed, from) = decode(payload)?;
-        Ok((from, GenericTransaction::from_signed(signed, U256::zero(), None).nonce.unwrap_or_default()))
-    }
-
-    /// Which of the ways not to pay it was: the runtime only says that it is one of them.
-    fn explain_payment(&self, payload: &[u8]) -> Result<CallError, CallError> {
-        let (signed, from) = decode(payload)?;
-        let best = self.chain.tips().best_hash;
-        let base = self.chain.gas_price(best)?;
-        let offered = most_per_gas(&signed);
-        let fields = GenericTransaction::from_signed(signed, base, None);
-        if offered < base {
-            return Ok(CallError::server(format!(
-                "max fee per gas less than block base fee: address {from:?}, maxFeePerGas: {offered}, baseFee: {base}"
-            )));
-        }
-        let gas = fields.gas.unwrap_or_default();
-        let cost = gas.saturating_mul(base).saturating_add(fields.value.unwrap_or_default());
-        let balance = self.chain.balance(best, from)?;
-        Ok(CallError::server(if balance < cost {
-            format!("insufficient funds for gas * price + value: address {from:?} have {balance} want {cost}")
-        } else {
-            format!("intrinsic gas too low: have {gas}; use the limit that eth_estimateGas gives")
-        }))
+            Refusal::Other(words) => words,
+        })
     }
 
     /// The bytes of a transaction that waits in the pool.
     pub(super) fn pending(&self, hash: H256) -> Result<Option<Vec<u8>>, CallError> {
         let layout = self.layout()?;
-        let wanted = |bytes: &[u8]| layout.eth_payload(bytes).is_some_and(|payload| transaction_hash(payload) == hash);
+        let wanted = |bytes: &[u8]| {
+            layout
+                .eth_payload(bytes)
+                .is_some_and(|payload| transaction_hash(payload) == hash)
+        };
         let found = self.pool.find(&wanted);
         Ok(found.and_then(|bytes| layout.eth_payload(&bytes).map(<[u8]>::to_vec)))
     }
 
     /// Fills in what the caller left out and signs.
     fn sign(&self, mut transaction: GenericTransactionV1) -> Result<Vec<u8>, CallError> {
-        let from = transaction.from.ok_or_else(|| CallError::params("the transaction has no sender: set from"))?;
+        let from = transaction
+            .from
+            .ok_or_else(|| CallError::params("the transaction has no sender: set from"))?;
         let account = self.accounts.iter().find(|account| account.address() == from).ok_or_else(|| {
             CallError::server(format!(
                 "unknown account {from:?}: this node signs for {} accounts (eth_accounts); sign in the client and use \
@@ -239,7 +280,9 @@ impl Inner {
                 let base = self.chain.gas_price(self.chain.tips().best_hash)?;
                 transaction.max_fee_per_gas = Some(base.saturating_mul(U256::from(2)));
             }
-            transaction.max_priority_fee_per_gas.get_or_insert_with(U256::zero);
+            transaction
+                .max_priority_fee_per_gas
+                .get_or_insert_with(U256::zero);
         }
         let kind = match (transaction.gas_price, &transaction.access_list) {
             (None, _) => TYPE_EIP1559,
@@ -286,21 +329,39 @@ mod tests {
     async fn sent_transaction_should_be_pending_then_mined() {
         let node = TestNode::new();
         node.sync();
+        node.chain.set_balance(U256::MAX);
         let eth = node.eth();
         let bytes = transfer(0, H160::repeat_byte(1));
         let hash = eth.send_raw(Bytes(bytes.clone())).await.unwrap();
         assert_eq!(hash, transaction_hash(&bytes));
         let shown = eth.by_hash(hash).await.unwrap().unwrap();
-        assert_eq!((&shown["blockHash"], &shown["from"]), (&Value::Null, &serde_json::json!(sender())));
+        assert_eq!(
+            (&shown["blockHash"], &shown["from"]),
+            (&Value::Null, &serde_json::json!(sender()))
+        );
         assert_eq!(eth.receipt(hash).await.unwrap(), None);
         assert_eq!(eth.raw_by_hash(hash).await.unwrap(), Some(Bytes(bytes.clone())));
         node.pool.clear();
         node.chain.add(vec![(bytes.clone(), true, vec![])]);
         node.sync();
         let shown = eth.by_hash(hash).await.unwrap().unwrap();
-        assert_eq!((&shown["blockNumber"], &shown["transactionIndex"]), (&"0x1".into(), &"0x0".into()));
-        assert_eq!(eth.by_block_number(BlockRef::Number(1), Quantity(0)).await.unwrap().unwrap(), shown);
-        assert_eq!(eth.by_block_number(BlockRef::Number(1), Quantity(1)).await.unwrap(), None);
+        assert_eq!(
+            (&shown["blockNumber"], &shown["transactionIndex"]),
+            (&"0x1".into(), &"0x0".into())
+        );
+        assert_eq!(
+            eth.by_block_number(BlockRef::Number(1), Quantity(0))
+                .await
+                .unwrap()
+                .unwrap(),
+            shown
+        );
+        assert_eq!(
+            eth.by_block_number(BlockRef::Number(1), Quantity(1))
+                .await
+                .unwrap(),
+            None
+        );
         assert_eq!(eth.receipt(hash).await.unwrap().unwrap().status, U256::one());
         assert_eq!(eth.raw_by_hash(hash).await.unwrap(), Some(Bytes(bytes)));
     }
@@ -309,6 +370,7 @@ mod tests {
     async fn transactions_that_can_never_get_in_should_be_refused_with_the_reason() {
         let node = TestNode::new();
         node.sync();
+        node.chain.set_balance(U256::MAX);
         let eth = node.eth();
         let refused = |bytes: Vec<u8>| {
             let eth = eth.clone();
@@ -320,6 +382,32 @@ mod tests {
         assert!(eth.send_raw(Bytes(legacy(Some(CHAIN_ID)))).await.is_ok());
         assert!(refused(vec![1, 2, 3]).await.contains("cannot be decoded"));
         assert!(refused(vec![]).await.contains("cannot be decoded"));
+
+        let once = transfer(0, H160::zero());
+        node.chain.set_gas_price(U256::from(2_001));
+        let cheap = refused(once.clone()).await;
+        assert!(
+            cheap.starts_with("max fee per gas less than block base fee"),
+            "{cheap}"
+        );
+        node.chain.set_gas_price(U256::from(2_000));
+        // 100,000 gas and one wei.
+        node.chain.set_balance(U256::from(200_000_000));
+        let poor = refused(once.clone()).await;
+        assert!(
+            poor.starts_with("insufficient funds for gas * price + value"),
+            "{poor}"
+        );
+        assert!(poor.contains("have 200000000 want 200000001"), "{poor}");
+        node.chain.set_balance(U256::from(200_000_001));
+        assert!(eth.send_raw(Bytes(once.clone())).await.is_ok());
+        node.pool.clear();
+        node.chain.add(vec![(once.clone(), true, vec![])]);
+        let again = refused(once).await;
+        assert!(
+            again.starts_with("nonce too low") && again.ends_with("tx: 0 state: 1"),
+            "{again}"
+        );
     }
 
     #[tokio::test]
@@ -327,32 +415,36 @@ mod tests {
         let node = TestNode::new();
         node.sync();
         let eth = node.eth();
+        node.chain.set_balance(U256::MAX);
         for (refusal, words) in [
             (Refusal::Known, "already known"),
             (Refusal::Stale, "nonce too low"),
             (Refusal::Underpriced, "replacement transaction underpriced"),
-            (Refusal::Payment, "insufficient funds for gas * price + value"),
+            (Refusal::Payment, "intrinsic gas too low"),
+            (Refusal::TooLarge, "exceeds block gas limit"),
             (Refusal::Full, "txpool is full"),
+            (Refusal::Banned, "the pool found this very transaction invalid"),
+            (
+                Refusal::Other("in the pool's words".into()),
+                "in the pool's words",
+            ),
         ] {
             node.pool.refuse(refusal);
             let error = message(eth.send_raw(Bytes(transfer(0, H160::zero()))).await.unwrap_err());
             assert!(error.starts_with(words), "{error}");
         }
-        node.chain.set_balance(U256::MAX);
-        node.pool.refuse(Refusal::Payment);
-        let error = message(eth.send_raw(Bytes(transfer(0, H160::zero()))).await.unwrap_err());
-        assert!(error.starts_with("intrinsic gas too low"), "{error}");
-        node.chain.set_gas_price(U256::MAX);
-        node.pool.refuse(Refusal::Payment);
-        let error = message(eth.send_raw(Bytes(transfer(0, H160::zero()))).await.unwrap_err());
-        assert!(error.starts_with("max fee per gas less than block base fee"), "{error}");
     }
 
     #[tokio::test]
     async fn node_should_sign_for_its_development_accounts_only() {
         let node = TestNode::new();
         node.sync();
-        let request = |from| GenericTransactionV1 { from, to: Some(H160::zero()), ..Default::default() };
+        node.chain.set_balance(U256::MAX);
+        let request = |from| GenericTransactionV1 {
+            from,
+            to: Some(H160::zero()),
+            ..Default::default()
+        };
         let eth = node.eth();
         assert_eq!(eth.accounts().await.unwrap(), vec![]);
         let error = message(eth.send(request(Some(sender()))).await.unwrap_err());
@@ -363,7 +455,10 @@ mod tests {
         let second = eth.send(request(Some(sender()))).await.unwrap();
         assert_ne!(first, second, "both took the same nonce");
         let shown = eth.by_hash(second).await.unwrap().unwrap();
-        assert_eq!((&shown["nonce"], &shown["type"], &shown["chainId"]), (&"0x1".into(), &"0x2".into(), &"0x27613".into()));
+        assert_eq!(
+            (&shown["nonce"], &shown["type"], &shown["chainId"]),
+            (&"0x1".into(), &"0x2".into(), &"0x27613".into())
+        );
         assert_eq!(eth.send(request(None)).await.unwrap_err().code(), -32602);
     }
 }

@@ -11,21 +11,41 @@ use frame_support::traits::{
 fn every_claim_should_be_paid_from_the_payable_account() {
     new_test_ext().execute_with(|| {
         run_to_era(3);
-        let supply = Balances::total_issuance();
         for era in 0..3 {
             let budget = pallet_staking::ErasValidatorReward::<Test>::get(era).unwrap();
             let before = Rewards::payable();
-            for validator in [1, 2] {
-                for page in 0..3 {
-                    // Some pages do not exist.
-                    let _ = Staking::payout_stakers_by_page(RuntimeOrigin::signed(7), validator, era, page);
-                    assert_sound(supply);
-                }
-            }
+            assert!(claim_all(era) >= 4);
             let paid = before - Rewards::payable();
-            // Shares are in billionths, rounded: the loss is less than a billionth for each of the ten payments.
-            assert!(paid <= budget + 10 && budget - paid.min(budget) <= budget / 100_000_000, "{paid} of {budget}");
+            // Fractions are in billionths, rounded down, so that each of the ten payments can lose a billionth of the era;
+            // rounding to the nearest planck can add a few planck.
+            assert!(
+                paid <= budget + 10 && budget - paid.min(budget) <= budget / 100_000_000,
+                "{paid} of {budget}"
+            );
         }
+    });
+}
+
+#[test]
+fn a_claim_by_a_validator_with_commission_should_be_paid_whole() {
+    new_test_ext().execute_with(|| {
+        for (validator, percent) in [(1, 13), (2, 100)] {
+            let prefs = pallet_staking::ValidatorPrefs {
+                commission: sp_runtime::Perbill::from_percent(percent),
+                blocked: false,
+            };
+            Staking::validate(RuntimeOrigin::signed(validator), prefs).unwrap();
+        }
+        // The first era planned with these terms.
+        run_to_era(3);
+        let budget = pallet_staking::ErasValidatorReward::<Test>::get(2).unwrap();
+        let before = Rewards::payable();
+        claim_all(2);
+        let paid = before - Rewards::payable();
+        assert!(
+            paid <= budget + 10 && budget - paid.min(budget) <= budget / 100_000_000,
+            "{paid} of {budget}"
+        );
     });
 }
 
@@ -39,8 +59,16 @@ fn a_short_payable_account_should_be_helped_by_the_pot() {
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         ext.execute_with(|| {
             let supply = Balances::total_issuance();
+            let pot = Rewards::pot();
             SettleFromPayable::<Test>::on_unbalanced(mint_debt(5_000));
-            System::assert_last_event(Event::PayableShort { missing: 5_000, unpaid: 0 }.into());
+            System::assert_last_event(
+                Event::PayableShort {
+                    missing: 5_000,
+                    unpaid: 0,
+                }
+                .into(),
+            );
+            assert_eq!(Rewards::pot(), pot - 5_000);
             assert_eq!(Granted::<Test>::get(), 5_000);
             assert_sound(supply);
         })
@@ -73,14 +101,42 @@ fn a_debt_that_nobody_can_pay_should_be_recorded() {
         ext.execute_with(|| {
             let supply = Balances::total_issuance();
             Rewards::grant(RuntimeOrigin::root(), 2, Rewards::pot()).unwrap();
-            Balances::transfer(&TREASURY, &2, Balances::free_balance(TREASURY), Preservation::Expendable).unwrap();
+            Balances::transfer(
+                &TREASURY,
+                &2,
+                Balances::free_balance(TREASURY),
+                Preservation::Expendable,
+            )
+            .unwrap();
             SettleFromPayable::<Test>::on_unbalanced(mint_debt(5_000));
             assert_eq!(Deficit::<Test>::get(), 5_000);
-            System::assert_last_event(Event::PayableShort { missing: 5_000, unpaid: 5_000 }.into());
+            System::assert_has_event(
+                Event::PayableShort {
+                    missing: 5_000,
+                    unpaid: 5_000,
+                }
+                .into(),
+            );
             // Said, not hidden: the supply is larger, and `try_state` fails.
             assert_eq!(Balances::total_issuance(), supply + 5_000);
             assert!(Rewards::do_try_state().is_err());
         })
     }));
     assert_eq!(outcome.is_err(), cfg!(debug_assertions));
+}
+
+#[test]
+fn a_deficit_should_be_repaid_from_the_pot_when_the_next_era_ends() {
+    new_test_ext().execute_with(|| {
+        let supply = Balances::total_issuance();
+        // As an unpaid debt leaves it: an account has what nobody gave.
+        Balances::mint_into(&1, 5_000).unwrap();
+        Deficit::<Test>::put(5_000);
+        let (amount, _) = <Rewards as sp_staking::EraPayout<Balance>>::era_payout(0, 0, ERA * BLOCK_MILLIS);
+        assert!(amount > 0);
+        System::assert_has_event(Event::DeficitRepaid { amount: 5_000 }.into());
+        assert_eq!(Deficit::<Test>::get(), 0);
+        assert_eq!(Granted::<Test>::get(), 5_000);
+        assert_sound(supply);
+    });
 }

@@ -42,12 +42,25 @@ fn a_claimed_era_should_return_only_rounding() {
     new_test_ext().execute_with(|| {
         run_to_era(1);
         let budget = pallet_staking::ErasValidatorReward::<Test>::get(0).unwrap();
-        for validator in [1, 2] {
-            for page in 0..3 {
-                let _ = Staking::payout_stakers_by_page(RuntimeOrigin::signed(7), validator, 0, page);
-            }
-        }
+        claim_all(0);
         // Two shares rounded down to billionths.
+        assert!(run_until_expired(0) <= budget / 400_000_000);
+    });
+}
+
+#[test]
+fn an_era_claimed_by_validators_who_were_never_elected_should_not_return_again() {
+    new_test_ext().execute_with(|| {
+        run_to_era(1);
+        // As for a genesis set without an election: points, but no exposure.
+        for validator in [1, 2] {
+            pallet_staking::ErasStakersOverview::<Test>::remove(0, validator);
+        }
+        let budget = pallet_staking::ErasValidatorReward::<Test>::get(0).unwrap();
+        let before = Rewards::payable();
+        assert_eq!(claim_all(0), 2);
+        let paid = before - Rewards::payable();
+        assert!(budget - paid <= budget / 400_000_000);
         assert!(run_until_expired(0) <= budget / 400_000_000);
     });
 }
@@ -61,11 +74,13 @@ fn a_half_claimed_era_should_return_the_other_half_and_leave_enough() {
         // One page of validator 1, nothing of validator 2.
         Staking::payout_stakers_by_page(RuntimeOrigin::signed(7), 1, 0, 0).unwrap();
         let paid = before - Rewards::payable();
-        let (unclaimed, validators) =
-            <crate::staking::StakingEras<Test> as Eras<Balance>>::unclaimed(0);
+        let (unclaimed, validators) = <crate::staking::StakingEras<Test> as Eras<Balance>>::unclaimed(0);
         assert_eq!(validators, 2);
         let rounding = budget / 100_000_000;
-        assert!((paid + unclaimed).abs_diff(budget) <= rounding, "{paid} + {unclaimed} of {budget}");
+        assert!(
+            (paid + unclaimed).abs_diff(budget) <= rounding,
+            "{paid} + {unclaimed} of {budget}"
+        );
         assert!(run_until_expired(0).abs_diff(unclaimed) <= 1);
     });
 }
@@ -74,19 +89,8 @@ fn a_half_claimed_era_should_return_the_other_half_and_leave_enough() {
 fn later_eras_should_still_be_claimable_after_one_expired() {
     new_test_ext().execute_with(|| {
         run_until_expired(1);
-        let supply = Balances::total_issuance();
         let current = pallet_staking::CurrentEra::<Test>::get().unwrap();
-        let mut claims = 0;
-        for era in current - HISTORY..current {
-            for validator in [1, 2] {
-                for page in 0..3 {
-                    claims += u32::from(
-                        Staking::payout_stakers_by_page(RuntimeOrigin::signed(7), validator, era, page).is_ok(),
-                    );
-                    assert_sound(supply);
-                }
-            }
-        }
-        assert!(claims >= 2 * (HISTORY - 1), "{claims} claims");
+        let claims: u32 = (current - HISTORY..current).map(claim_all).sum();
+        assert!(claims >= 4 * (HISTORY - 1), "{claims} claims");
     });
 }

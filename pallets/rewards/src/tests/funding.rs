@@ -11,11 +11,17 @@ fn an_era_should_be_funded_by_its_length() {
         assert_eq!(budget, schedule::emitted(POT, EmissionTime::<Test>::get()));
         assert!(budget > 0);
         // The account is opened once; rounding has room each time.
-        assert_eq!(Rewards::payable(), budget + 1_000 + Balance::from(ROUNDING_RESERVE));
+        assert_eq!(
+            Rewards::payable(),
+            budget + 1_000 + Balance::from(ROUNDING_RESERVE)
+        );
         let first = Rewards::payable();
         run_to_era(2);
         let second = pallet_staking::ErasValidatorReward::<Test>::get(1).unwrap();
-        assert_eq!(Rewards::payable() - first, second + Balance::from(ROUNDING_RESERVE));
+        assert_eq!(
+            Rewards::payable() - first,
+            second + Balance::from(ROUNDING_RESERVE)
+        );
         assert_eq!(Released::<Test>::get(), Rewards::payable());
     });
 }
@@ -53,6 +59,5 @@ fn an_empty_pot_should_promise_nothing() {
 #[should_panic(expected = "the pot account holds")]
 fn genesis_should_refuse_a_pot_that_is_not_there() {
     use frame_support::traits::BuildGenesisConfig;
-    sp_io::TestExternalities::default()
-        .execute_with(|| crate::GenesisConfig::<Test> { pot: 1 }.build());
+    sp_io::TestExternalities::default().execute_with(|| crate::GenesisConfig::<Test> { pot: 1 }.build());
 }

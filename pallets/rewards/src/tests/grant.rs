@@ -13,7 +13,13 @@ fn grant_should_pay_from_the_pot() {
         assert_eq!(Balances::free_balance(42), 5_000);
         assert_eq!(Rewards::pot(), pot - 5_000);
         assert_eq!(Granted::<Test>::get(), 5_000);
-        System::assert_last_event(Event::Granted { to: 42, amount: 5_000 }.into());
+        System::assert_last_event(
+            Event::Granted {
+                to: 42,
+                amount: 5_000,
+            }
+            .into(),
+        );
         assert_sound(supply);
     });
 }
@@ -21,7 +27,10 @@ fn grant_should_pay_from_the_pot() {
 #[test]
 fn grant_should_be_refused_to_anyone_else() {
     new_test_ext().execute_with(|| {
-        assert_noop!(Rewards::grant(RuntimeOrigin::signed(1), 1, 5_000), DispatchError::BadOrigin);
+        assert_noop!(
+            Rewards::grant(RuntimeOrigin::signed(1), 1, 5_000),
+            DispatchError::BadOrigin
+        );
     });
 }
 

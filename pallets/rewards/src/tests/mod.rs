@@ -1,4 +1,6 @@
+mod audit;
 mod claims;
 mod expiry;
 mod funding;
 mod grant;
+mod invariants;

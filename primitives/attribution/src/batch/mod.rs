@@ -8,12 +8,14 @@
 //! credits    (contributor, first, end, amount)             sorted by contributor, sum = planck credited
 //! ```
 //!
-//! A receipt's fee is the difference of two neighbours of its channel, so nothing can be left out, repeated or
-//! overlap. `running` adds up the receipts' [`Parts`], each split once per receipt: the last leaf's are the batch's.
+//! A receipt's fee is the difference of two neighbours of its channel, so nothing can be left out, repeated
+//! or overlap. `running` adds up the receipts' [`Parts`], each split once per receipt: the last leaf's are
+//! the batch's.
 //!
 //! In a full batch a part's source is the receipt. In a sampled one the receipts are committed first, then
-//! `draws` positions of the receipts' sum are drawn, each carries an equal part of the contributors' money, and the source is the draw.
-//! A contributor's parts stand together; their sum is its credit if it reaches the batch's minimum. What is attributed but not credited goes the fallback's way.
+//! `draws` positions of the receipts' sum are drawn, each carries an equal part of the contributors' money,
+//! and the source is the draw. A contributor's parts stand together; their sum is its credit if it reaches
+//! the batch's minimum. What is attributed but not credited goes the fallback's way.
 
 mod settle;
 
@@ -30,7 +32,10 @@ use alloc::vec::Vec;
 
 /// What a batch takes out of one channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo, codec::MaxEncodedLen))]
 pub struct ChannelLeaf {
     /// The channel.
@@ -43,7 +48,12 @@ pub struct ChannelLeaf {
     pub to: u128,
 }
 
-fields!(ChannelLeaf { channel, consumer, from, to });
+fields!(ChannelLeaf {
+    channel,
+    consumer,
+    from,
+    to
+});
 
 impl Leaf for ChannelLeaf {
     const TAG: Tag = *b"CHN1";
@@ -64,7 +74,10 @@ impl Keyed for ChannelLeaf {
 
 /// A receipt's place in its batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo, codec::MaxEncodedLen))]
 pub struct ReceiptLeaf {
     /// The channel.
@@ -79,7 +92,13 @@ pub struct ReceiptLeaf {
     pub running: Parts,
 }
 
-fields!(ReceiptLeaf { channel, cumulative, fee, receipt, running });
+fields!(ReceiptLeaf {
+    channel,
+    cumulative,
+    fee,
+    receipt,
+    running
+});
 
 impl Leaf for ReceiptLeaf {
     const TAG: Tag = *b"RCP1";
@@ -108,7 +127,10 @@ impl ReceiptLeaf {
 
 /// Planck that one answer (or one draw) gives one contributor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo, codec::MaxEncodedLen))]
 pub struct PartLeaf {
     /// The contributor.
@@ -119,7 +141,11 @@ pub struct PartLeaf {
     pub amount: u128,
 }
 
-fields!(PartLeaf { contributor, source, amount });
+fields!(PartLeaf {
+    contributor,
+    source,
+    amount
+});
 
 impl Leaf for PartLeaf {
     const TAG: Tag = *b"PRT1";
@@ -140,7 +166,10 @@ impl Keyed for PartLeaf {
 
 /// What a contributor gets from a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo, codec::MaxEncodedLen))]
 pub struct CreditLeaf {
     /// The contributor.
@@ -153,7 +182,12 @@ pub struct CreditLeaf {
     pub amount: u128,
 }
 
-fields!(CreditLeaf { contributor, first, end, amount });
+fields!(CreditLeaf {
+    contributor,
+    first,
+    end,
+    amount
+});
 
 impl Leaf for CreditLeaf {
     const TAG: Tag = *b"CRD1";
@@ -174,7 +208,10 @@ impl Keyed for CreditLeaf {
 
 /// The answer to one draw of a sampled batch; the leaf's position is the draw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo, codec::MaxEncodedLen))]
 pub struct DrawLeaf {
     /// Position of the drawn receipt.
@@ -185,7 +222,11 @@ pub struct DrawLeaf {
     pub forfeit: u128,
 }
 
-fields!(DrawLeaf { receipt, attribution, forfeit });
+fields!(DrawLeaf {
+    receipt,
+    attribution,
+    forfeit
+});
 
 impl Leaf for DrawLeaf {
     const TAG: Tag = *b"DRW1";
@@ -198,7 +239,10 @@ impl Leaf for DrawLeaf {
 
 /// The commitment to a batch's receipts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo, codec::MaxEncodedLen))]
 pub struct BatchHeader {
     /// Who answered.
@@ -224,7 +268,16 @@ pub struct BatchHeader {
 }
 
 fields!(BatchHeader {
-    worker, model, generation, index, tariff, draws, minimum, channels, receipts, totals,
+    worker,
+    model,
+    generation,
+    index,
+    tariff,
+    draws,
+    minimum,
+    channels,
+    receipts,
+    totals,
 });
 
 impl Object for BatchHeader {
@@ -233,7 +286,10 @@ impl Object for BatchHeader {
 
 /// Why the headers of a batch contradict themselves or each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo, codec::MaxEncodedLen))]
 pub enum BatchFlaw {
     /// Split or mix do not add up.
@@ -280,9 +336,16 @@ impl BatchHeader {
         Ok(())
     }
 
-    /// The position of the receipts' sum that draw `draw` picks: the drawn receipt is the one whose fee covers it.
+    /// The position of the receipts' sum that draw `draw` picks: the drawn receipt is the one whose fee
+    /// covers it.
     pub fn draw(&self, randomness: &Hash, draw: u16) -> u128 {
-        draw_position(randomness, b"draw", &self.hash(), u64::from(draw), self.receipts.sum)
+        draw_position(
+            randomness,
+            b"draw",
+            &self.hash(),
+            u64::from(draw),
+            self.receipts.sum,
+        )
     }
 
     /// The contributors' planck that draw `draw` carries: equal parts, the earlier draws one planck more if
@@ -298,14 +361,21 @@ impl BatchHeader {
     }
 }
 
-/// A position below `total`, drawn by `randomness` for the `number`th time for `object` and `purpose`: even up to one part in 2^128.
+/// A position below `total`, drawn by `randomness` for the `number`th time for `object` and `purpose`: even
+/// up to one part in 2^128.
 pub fn draw_position(randomness: &Hash, purpose: &Tag, object: &Hash, number: u64, total: u128) -> u128 {
-    scale(&keccak(&[randomness, purpose, object, &number.to_be_bytes()]), total)
+    scale(
+        &keccak(&[randomness, purpose, object, &number.to_be_bytes()]),
+        total,
+    )
 }
 
 /// The commitment to who is paid; with the receipts in a full batch, after the draws in a sampled one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo, codec::MaxEncodedLen))]
 pub struct CreditsHeader {
     /// Hash of the batch header.
@@ -318,7 +388,12 @@ pub struct CreditsHeader {
     pub credits: Root,
 }
 
-fields!(CreditsHeader { batch, answers, parts, credits });
+fields!(CreditsHeader {
+    batch,
+    answers,
+    parts,
+    credits
+});
 
 impl Object for CreditsHeader {
     const TAG: Tag = *b"CRE1";
@@ -330,7 +405,10 @@ impl CreditsHeader {
         if self.batch != batch.hash() {
             return Err(BatchFlaw::Batch);
         }
-        if ![self.answers, self.parts, self.credits].iter().all(Root::is_possible) {
+        if ![self.answers, self.parts, self.credits]
+            .iter()
+            .all(Root::is_possible)
+        {
             return Err(BatchFlaw::Root);
         }
         let answered = if batch.is_sampled() {
@@ -353,8 +431,8 @@ impl CreditsHeader {
         Ok(())
     }
 
-    /// The contributors' money in escrow that is credited to nobody: unanswered draws, draws without contributors and
-    /// parts too small to credit. It goes the fallback's way.
+    /// The contributors' money in escrow that is credited to nobody: unanswered draws, draws without
+    /// contributors and parts too small to credit. It goes the fallback's way.
     pub fn uncredited(&self, batch: &BatchHeader) -> Option<u128> {
         batch.totals.contributors.checked_sub(self.credits.sum)
     }

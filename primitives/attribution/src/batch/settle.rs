@@ -1,8 +1,6 @@
 //! Making a batch out of receipts: what an honest worker commits to.
 
-use super::{
-    BatchHeader, ChannelLeaf, CreditLeaf, CreditsHeader, DrawLeaf, PartLeaf, ReceiptLeaf,
-};
+use super::{BatchHeader, ChannelLeaf, CreditLeaf, CreditsHeader, DrawLeaf, PartLeaf, ReceiptLeaf};
 use crate::{
     attribution::Attribution,
     fee::Parts,
@@ -36,13 +34,25 @@ pub enum SettleError {
 impl fmt::Display for SettleError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Other(n) => write!(f, "receipt {n} has another worker, model, index or tariff: batch it apart"),
+            Self::Other(n) => write!(
+                f,
+                "receipt {n} has another worker, model, index or tariff: batch it apart"
+            ),
             Self::Flaw(n, flaw) => write!(f, "receipt {n} breaks a rule ({flaw:?}): leave it out"),
             Self::Cursor(n) => {
-                write!(f, "receipt {n} does not start where its channel stands: add the receipts before it")
-            },
-            Self::Attribution(n) => write!(f, "the attribution of receipt {n} is missing or wrong: attribute it again"),
-            Self::Kind => write!(f, "full batches have no draws and sampled ones nothing else: settle it the other way"),
+                write!(
+                    f,
+                    "receipt {n} does not start where its channel stands: add the receipts before it"
+                )
+            }
+            Self::Attribution(n) => write!(
+                f,
+                "the attribution of receipt {n} is missing or wrong: attribute it again"
+            ),
+            Self::Kind => write!(
+                f,
+                "full batches have no draws and sampled ones nothing else: settle it the other way"
+            ),
             Self::Sum => write!(f, "the amounts pass 2^128 planck: split the batch"),
             Self::Tree(error) => write!(f, "{error}"),
         }
@@ -79,10 +89,10 @@ pub struct Ledger {
 
 /// Settles receipts into one batch.
 ///
-/// `order` is a header with what all receipts share: worker, model, generation, index, tariff, draws and minimum; its roots
-/// and totals are computed. `cursors` are the channels with their consumers and cursors in `from`. `answers` are the receipts in any order
-/// (those of one channel that cost nothing in theirs), each with its attribution unless the batch is sampled.
-/// A full batch comes with its credits.
+/// `order` is a header with what all receipts share: worker, model, generation, index, tariff, draws and
+/// minimum; its roots and totals are computed. `cursors` are the channels with their consumers and cursors in
+/// `from`. `answers` are the receipts in any order (those of one channel that cost nothing in theirs), each
+/// with its attribution unless the batch is sampled. A full batch comes with its credits.
 pub fn settle(
     order: &BatchHeader,
     cursors: &[ChannelLeaf],
@@ -101,23 +111,40 @@ pub fn settle(
     let mut parts = Vec::new();
     let mut running = Parts::default();
     for (position, (channel, accepted, cumulative, n)) in (0u64..).zip(&sequence) {
-        let Some((receipt, attribution)) = answers.get(*n) else { continue };
+        let Some((receipt, attribution)) = answers.get(*n) else {
+            continue;
+        };
         match channels.last_mut().filter(|last| last.channel == *channel) {
             Some(last) if last.to == *accepted => last.to = *cumulative,
             Some(_) => return Err(SettleError::Cursor(*n)),
             None => {
-                let cursor = cursors.iter().find(|cursor| cursor.channel == *channel && cursor.from == *accepted);
+                let cursor = cursors
+                    .iter()
+                    .find(|cursor| cursor.channel == *channel && cursor.from == *accepted);
                 let cursor = *cursor.ok_or(SettleError::Cursor(*n))?;
-                channels.push(ChannelLeaf { to: *cumulative, ..cursor });
-            },
+                channels.push(ChannelLeaf {
+                    to: *cumulative,
+                    ..cursor
+                });
+            }
         }
         let (own, amounts) = divide(order, *n, receipt, attribution.as_ref())?;
         running = running.plus(own).ok_or(SettleError::Sum)?;
         for (contributor, amount) in amounts {
-            parts.push(PartLeaf { contributor, source: position, amount });
+            parts.push(PartLeaf {
+                contributor,
+                source: position,
+                amount,
+            });
         }
         let (channel, cumulative) = (*channel, *cumulative);
-        leaves.push(ReceiptLeaf { channel, cumulative, fee: receipt.fee, receipt: receipt.hash(), running });
+        leaves.push(ReceiptLeaf {
+            channel,
+            cumulative,
+            fee: receipt.fee,
+            receipt: receipt.hash(),
+            running,
+        });
     }
 
     let header = BatchHeader {
@@ -127,13 +154,26 @@ pub fn settle(
         ..*order
     };
     let order = sequence.into_iter().map(|(_, _, _, n)| n).collect();
-    let settled = Settled { header, channels, receipts: leaves, order };
-    let ledger = if header.is_sampled() { None } else { Some(credit(&header, Vec::new(), parts)?) };
+    let settled = Settled {
+        header,
+        channels,
+        receipts: leaves,
+        order,
+    };
+    let ledger = if header.is_sampled() {
+        None
+    } else {
+        Some(credit(&header, Vec::new(), parts)?)
+    };
     Ok((settled, ledger))
 }
 
-/// Answers the draws of a sampled batch: for each draw the position of the drawn receipt, and its attribution if it can be given.
-pub fn settle_draws(header: &BatchHeader, draws: &[(u64, Option<Attribution>)]) -> Result<Ledger, SettleError> {
+/// Answers the draws of a sampled batch: for each draw the position of the drawn receipt, and its attribution
+/// if it can be given.
+pub fn settle_draws(
+    header: &BatchHeader,
+    draws: &[(u64, Option<Attribution>)],
+) -> Result<Ledger, SettleError> {
     if !header.is_sampled() || draws.len() != usize::from(header.draws) {
         return Err(SettleError::Kind);
     }
@@ -142,14 +182,28 @@ pub fn settle_draws(header: &BatchHeader, draws: &[(u64, Option<Attribution>)]) 
     for ((draw, n), (receipt, attribution)) in (0u64..).zip(0usize..).zip(draws) {
         let carried = header.draw_amount(draw).ok_or(SettleError::Kind)?;
         let Some(attribution) = attribution else {
-            answers.push(DrawLeaf { receipt: *receipt, attribution: NONE, forfeit: carried });
+            answers.push(DrawLeaf {
+                receipt: *receipt,
+                attribution: NONE,
+                forfeit: carried,
+            });
             continue;
         };
-        let amounts = attribution.amounts(&header.tariff.mix, carried).ok_or(SettleError::Attribution(n))?;
+        let amounts = attribution
+            .amounts(&header.tariff.mix, carried)
+            .ok_or(SettleError::Attribution(n))?;
         for (contributor, amount) in amounts {
-            parts.push(PartLeaf { contributor, source: draw, amount });
+            parts.push(PartLeaf {
+                contributor,
+                source: draw,
+                amount,
+            });
         }
-        answers.push(DrawLeaf { receipt: *receipt, attribution: attribution.hash(), forfeit: 0 });
+        answers.push(DrawLeaf {
+            receipt: *receipt,
+            attribution: attribution.hash(),
+            forfeit: 0,
+        });
     }
     credit(header, answers, parts)
 }
@@ -181,7 +235,9 @@ fn divide(
         }
         return Ok((receipt.parts(true).ok_or(SettleError::Sum)?, Vec::new()));
     }
-    let attribution = attribution.filter(|own| own.hash() == receipt.attribution).ok_or(wrong)?;
+    let attribution = attribution
+        .filter(|own| own.hash() == receipt.attribution)
+        .ok_or(wrong)?;
     let mix = &order.tariff.mix;
     let credited = attribution.credits_anyone(mix).ok_or(wrong)?;
     let own = receipt.parts(credited).ok_or(SettleError::Sum)?;
@@ -196,11 +252,14 @@ fn credit(batch: &BatchHeader, answers: Vec<DrawLeaf>, parts: Vec<PartLeaf>) -> 
     let mut credits: Vec<CreditLeaf> = Vec::new();
     for (position, part) in (0u64..).zip(&parts) {
         let end = position.checked_add(1).ok_or(SettleError::Sum)?;
-        match credits.last_mut().filter(|last| last.contributor == part.contributor) {
+        match credits
+            .last_mut()
+            .filter(|last| last.contributor == part.contributor)
+        {
             Some(last) => {
                 last.amount = last.amount.checked_add(part.amount).ok_or(SettleError::Sum)?;
                 last.end = end;
-            },
+            }
             None => credits.push(CreditLeaf {
                 contributor: part.contributor,
                 first: position,
@@ -216,7 +275,12 @@ fn credit(batch: &BatchHeader, answers: Vec<DrawLeaf>, parts: Vec<PartLeaf>) -> 
         parts: root(&parts)?,
         credits: root(&credits)?,
     };
-    Ok(Ledger { header, answers, parts, credits })
+    Ok(Ledger {
+        header,
+        answers,
+        parts,
+        credits,
+    })
 }
 
 fn root<L: crate::tree::Leaf>(leaves: &[L]) -> Result<Root, SettleError> {

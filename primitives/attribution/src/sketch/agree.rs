@@ -1,8 +1,8 @@
 //! When two sketches of the same text agree: the committee's comparison.
 //!
-//! A member recomputes the gradient in fp32 and quantises it **at the exponents of the committed sketch**, without
-//! clipping, so that a wrong exponent shows as lanes that are too large and two honest computations that
-//! fall on different sides of an exponent's edge still compare lane by lane.
+//! A member recomputes the gradient in fp32 and quantises it **at the exponents of the committed sketch**,
+//! without clipping, so that a wrong exponent shows as lanes that are too large and two honest computations
+//! that fall on different sides of an exponent's edge still compare lane by lane.
 
 use super::{Rule, SketchRef, MAX_LANE};
 use alloc::vec::Vec;
@@ -15,7 +15,10 @@ const LANES_PER_DIFFERENCE: usize = 256;
 
 /// Why a recomputed sketch does not agree with the committed one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo, codec::MaxEncodedLen))]
 pub enum Disagreement {
     /// Not the layout's number of lanes, or the committed sketch is invalid by its bytes.
@@ -29,7 +32,8 @@ pub enum Disagreement {
 }
 
 impl Rule {
-    /// The exponents at which to recompute a committed sketch: its own, and one below the floor for zero blocks.
+    /// The exponents at which to recompute a committed sketch: its own, and one below the floor for zero
+    /// blocks.
     pub fn probe_exponents(&self, committed: SketchRef<'_>) -> Option<Vec<i8>> {
         let probe = |(exponent, lanes): (i8, &[i8])| {
             if lanes.iter().all(|lane| *lane == 0) {
@@ -41,11 +45,13 @@ impl Rule {
         Some(self.blocks(committed)?.map(probe).collect())
     }
 
-    /// Whether `recomputed` agrees with the committed sketch: lanes rounded at [`probe_exponents`](Self::probe_exponents), unclipped.
+    /// Whether `recomputed` agrees with the committed sketch: lanes rounded at
+    /// [`probe_exponents`](Self::probe_exponents), unclipped.
     ///
     /// No unclipped lane exceeds 128; every lane is within ±1; at most 1 lane in 256 differs (of the lanes of
-    /// non-zero blocks; one may differ in sketches smaller than that). A zero block only asks that no lane, taken one exponent below the floor,
-    /// exceeds 128. At the ceiling exponent larger lanes are clipped by rule and compared after clipping.
+    /// non-zero blocks; one may differ in sketches smaller than that). A zero block only asks that no lane,
+    /// taken one exponent below the floor, exceeds 128. At the ceiling exponent larger lanes are clipped by
+    /// rule and compared after clipping.
     pub fn agrees(&self, committed: SketchRef<'_>, recomputed: &[i32]) -> Result<(), Disagreement> {
         self.check(committed).map_err(|_| Disagreement::Shape)?;
         if recomputed.len() != committed.lanes.len() {
@@ -73,7 +79,7 @@ impl Rule {
                     return Err(Disagreement::Clipped);
                 }
                 match recomputed.abs_diff(i32::from(*lane)) {
-                    0 => {},
+                    0 => {}
                     1 => differing = differing.saturating_add(1),
                     _ => return Err(Disagreement::Lane),
                 }

@@ -4,10 +4,10 @@
 //! the numbers `lane · 2^e`. Two sketches of one layout have an exact [`score`](Rule::score).
 //!
 //! A block is *valid* by its bytes alone: no byte is −128; a zero block carries the floor exponent; any other
-//! has an exponent from the floor to the ceiling and a byte of at least 64 in size, because the quantiser takes the
-//! least exponent at which the largest lane still fits. Under the floor a gradient is zero. Above the ceiling,
-//! [`SPAN`] doublings higher, its lanes are clipped to ±127; no gradient met in practice is so large, but so every
-//! pair of valid sketches has a score and every list has a total.
+//! has an exponent from the floor to the ceiling and a byte of at least 64 in size, because the quantiser
+//! takes the least exponent at which the largest lane still fits. Under the floor a gradient is zero. Above
+//! the ceiling, [`SPAN`] doublings higher, its lanes are clipped to ±127; no gradient met in practice is so
+//! large, but so every pair of valid sketches has a score and every list has a total.
 
 mod agree;
 mod score;
@@ -50,7 +50,10 @@ pub const MIN_PEAK: i8 = 64;
 
 /// What a block of a sketch is the gradient of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo, codec::MaxEncodedLen))]
 pub enum Kind {
     /// The A matrix of a LoRA module: rank × projected input.
@@ -81,7 +84,10 @@ impl Field for Kind {
 
 /// One module of a layout: a matrix whose lanes are stored row by row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo, codec::MaxEncodedLen))]
 pub struct Module {
     /// What it is the gradient of.
@@ -100,15 +106,21 @@ impl Module {
         u32::from(self.rows).saturating_mul(u32::from(self.columns))
     }
 
-    /// Rows of the left and right bases and of the spectrum, in that order: one leaf each in the tree of bases.
+    /// Rows of the left and right bases and of the spectrum, in that order: one leaf each in the tree of
+    /// bases.
     pub fn basis_leaves(&self) -> u64 {
-        u64::from(self.rows).saturating_mul(2).saturating_add(u64::from(self.columns))
+        u64::from(self.rows)
+            .saturating_mul(2)
+            .saturating_add(u64::from(self.columns))
     }
 }
 
 /// How the bytes of every row and query of an index are laid out.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo))]
 pub struct Layout {
     /// keccak of the modules' names, each followed by a line feed, in the order of `modules`.
@@ -126,12 +138,16 @@ impl Object for Layout {
 impl Layout {
     /// Lanes of a row.
     pub fn lanes(&self) -> u32 {
-        self.modules.iter().fold(0, |sum, module| sum.saturating_add(module.lanes()))
+        self.modules
+            .iter()
+            .fold(0, |sum, module| sum.saturating_add(module.lanes()))
     }
 
     /// Leaves of the tree of bases.
     pub fn basis_leaves(&self) -> u64 {
-        self.modules.iter().fold(0, |sum, module| sum.saturating_add(module.basis_leaves()))
+        self.modules
+            .iter()
+            .fold(0, |sum, module| sum.saturating_add(module.basis_leaves()))
     }
 }
 
@@ -155,15 +171,27 @@ pub enum LayoutFlaw {
 impl fmt::Display for LayoutFlaw {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Empty => write!(f, "a layout needs at least one module and every module at least one lane"),
+            Self::Empty => write!(
+                f,
+                "a layout needs at least one module and every module at least one lane"
+            ),
             Self::TooLarge(n) => {
-                write!(f, "a row of {n} bytes is over {MAX_ROW_BYTES}: use fewer modules or a smaller projection")
-            },
+                write!(
+                    f,
+                    "a row of {n} bytes is over {MAX_ROW_BYTES}: use fewer modules or a smaller projection"
+                )
+            }
             Self::Floor(e) => {
-                write!(f, "floor exponent {e} is outside {MIN_EXPONENT}…{MAX_EXPONENT}: choose one inside")
-            },
+                write!(
+                    f,
+                    "floor exponent {e} is outside {MIN_EXPONENT}…{MAX_EXPONENT}: choose one inside"
+                )
+            }
             Self::Z => write!(f, "z is 0, so noise would be paid: choose at least 0.01"),
-            Self::Top(k) => write!(f, "a list of {k} entries is outside 1…{MAX_TOP}: choose one inside"),
+            Self::Top(k) => write!(
+                f,
+                "a list of {k} entries is outside 1…{MAX_TOP}: choose one inside"
+            ),
             Self::Projection => write!(f, "a projection to 0 dimensions keeps nothing: choose at least 1"),
         }
     }
@@ -182,7 +210,10 @@ pub struct SketchRef<'a> {
 
 /// An owned sketch.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo))]
 pub struct Sketch {
     /// One exponent per module.
@@ -196,19 +227,32 @@ fields!(Sketch { exponents, lanes });
 impl Sketch {
     /// Borrows it.
     pub fn view(&self) -> SketchRef<'_> {
-        SketchRef { exponents: &self.exponents, lanes: &self.lanes }
+        SketchRef {
+            exponents: &self.exponents,
+            lanes: &self.lanes,
+        }
     }
 
     /// The leaves of its tree, one a module; nothing if its shape is not the rule's.
     pub fn leaves(&self, rule: &Rule) -> Option<Vec<SketchLeaf>> {
         let blocks = rule.blocks(self.view())?;
-        Some(blocks.map(|(exponent, lanes)| SketchLeaf { exponent, lanes: lanes.to_vec() }).collect())
+        Some(
+            blocks
+                .map(|(exponent, lanes)| SketchLeaf {
+                    exponent,
+                    lanes: lanes.to_vec(),
+                })
+                .collect(),
+        )
     }
 }
 
 /// One block of a query sketch, a leaf of the sketch's tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo))]
 pub struct SketchLeaf {
     /// The block's exponent.
@@ -230,7 +274,10 @@ impl Leaf for SketchLeaf {
 
 /// Why the bytes of a block can come from no gradient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo, codec::MaxEncodedLen))]
 pub enum Flaw {
     /// Not the layout's number of exponents or lanes.
@@ -281,7 +328,14 @@ impl Rule {
             return Err(LayoutFlaw::Projection);
         }
         let ceiling = rules.floor.saturating_add(SPAN).min(MAX_EXPONENT);
-        Ok(Self { blocks, lanes, floor: rules.floor, ceiling, z: rules.z, top: rules.top })
+        Ok(Self {
+            blocks,
+            lanes,
+            floor: rules.floor,
+            ceiling,
+            z: rules.z,
+            top: rules.top,
+        })
     }
 
     /// Lanes of each module.
@@ -320,13 +374,17 @@ impl Rule {
             && u32::try_from(sketch.lanes.len()).is_ok_and(|lanes| lanes == self.lanes);
         fits.then(|| {
             let mut rest = sketch.lanes;
-            sketch.exponents.iter().zip(&self.blocks).map(move |(exponent, lanes)| {
-                // The lengths add up to the slice's, so every split succeeds.
-                let at = usize::try_from(*lanes).unwrap_or(usize::MAX);
-                let (head, tail) = rest.split_at_checked(at).unwrap_or((rest, &[]));
-                rest = tail;
-                (*exponent, head)
-            })
+            sketch
+                .exponents
+                .iter()
+                .zip(&self.blocks)
+                .map(move |(exponent, lanes)| {
+                    // The lengths add up to the slice's, so every split succeeds.
+                    let at = usize::try_from(*lanes).unwrap_or(usize::MAX);
+                    let (head, tail) = rest.split_at_checked(at).unwrap_or((rest, &[]));
+                    rest = tail;
+                    (*exponent, head)
+                })
         })
     }
 
@@ -337,7 +395,11 @@ impl Rule {
             return Err(Flaw::Byte);
         }
         if peak == 0 {
-            return if exponent == self.floor { Ok(()) } else { Err(Flaw::ZeroExponent) };
+            return if exponent == self.floor {
+                Ok(())
+            } else {
+                Err(Flaw::ZeroExponent)
+            };
         }
         if !(self.floor..=self.ceiling).contains(&exponent) {
             return Err(Flaw::Exponent);

@@ -1,7 +1,8 @@
 //! Scores and eligibility, exact.
 //!
-//! With exponents in the rule's window a module's dot product is under 2^29 and is shifted by at most 2 · [`SPAN`],
-//! so a score is under 2^117: no sum here can wrap, hence any order and any split of the modules gives the same bits.
+//! With exponents in the rule's window a module's dot product is under 2^29 and is shifted by at most 2 ·
+//! [`SPAN`], so a score is under 2^117: no sum here can wrap, hence any order and any split of the modules
+//! gives the same bits.
 //!
 //! [`SPAN`]: super::SPAN
 
@@ -11,7 +12,10 @@ use core::cmp::Ordering;
 
 /// What one pair of sketches gives: the score, and whether it stands out from noise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo, codec::MaxEncodedLen))]
 pub struct Score {
     /// Σ dot · 2^(e_q + e_i − 2 · floor): positive if the row helps the answer.
@@ -23,10 +27,12 @@ pub struct Score {
 /// Lanes that pass through 32-bit accumulators before they are added up.
 const LANES: usize = 16;
 
-/// Σ a·b over lanes of at most [`MAX_ROW_BYTES`](super::MAX_ROW_BYTES), the shorter slice deciding the length.
+/// Σ a·b over lanes of at most [`MAX_ROW_BYTES`](super::MAX_ROW_BYTES), the shorter slice deciding the
+/// length.
 ///
-/// Written so that a compiler turns it into multiply-add instructions of whatever width the target has: sixteen
-/// independent sums over fixed-size groups. Integer addition makes the grouping invisible in the result.
+/// Written so that a compiler turns it into multiply-add instructions of whatever width the target has:
+/// sixteen independent sums over fixed-size groups. Integer addition makes the grouping invisible in the
+/// result.
 pub fn dot(a: &[i8], b: &[i8]) -> i32 {
     let (a_groups, a_rest) = a.as_chunks::<LANES>();
     let (b_groups, b_rest) = b.as_chunks::<LANES>();
@@ -38,21 +44,31 @@ pub fn dot(a: &[i8], b: &[i8]) -> i32 {
     }
     let tail = match a_groups.len().cmp(&b_groups.len()) {
         Ordering::Equal => plain(a_rest, b_rest),
-        Ordering::Less => plain(a_rest, b_groups.get(a_groups.len()).map_or(&[][..], |group| group.as_slice())),
-        Ordering::Greater => plain(a_groups.get(b_groups.len()).map_or(&[][..], |group| group.as_slice()), b_rest),
+        Ordering::Less => plain(
+            a_rest,
+            b_groups
+                .get(a_groups.len())
+                .map_or(&[][..], |group| group.as_slice()),
+        ),
+        Ordering::Greater => plain(
+            a_groups
+                .get(b_groups.len())
+                .map_or(&[][..], |group| group.as_slice()),
+            b_rest,
+        ),
     };
     sums.iter().fold(tail, |total, sum| total.wrapping_add(*sum))
 }
 
 fn plain(a: &[i8], b: &[i8]) -> i32 {
-    a.iter()
-        .zip(b)
-        .fold(0i32, |sum, (p, q)| sum.wrapping_add(i32::from(*p).wrapping_mul(i32::from(*q))))
+    a.iter().zip(b).fold(0i32, |sum, (p, q)| {
+        sum.wrapping_add(i32::from(*p).wrapping_mul(i32::from(*q)))
+    })
 }
 
 impl Rule {
-    /// The exact score of a query and a row, or nothing if it could not fit: a shape that is not the layout's, or an
-    /// exponent outside floor…ceiling. Valid sketches always have a score.
+    /// The exact score of a query and a row, or nothing if it could not fit: a shape that is not the
+    /// layout's, or an exponent outside floor…ceiling. Valid sketches always have a score.
     pub fn score(&self, query: SketchRef<'_>, row: SketchRef<'_>) -> Option<i128> {
         let mut total = 0i128;
         for ((e_q, q), (e_i, i)) in self.blocks(query)?.zip(self.blocks(row)?) {
@@ -93,7 +109,8 @@ impl Rule {
         Some(left >= right)
     }
 
-    /// Score and eligibility of a pair. An invalid block on either side scores nothing: such a row belongs in no list.
+    /// Score and eligibility of a pair. An invalid block on either side scores nothing: such a row belongs in
+    /// no list.
     pub fn evaluate(&self, query: SketchRef<'_>, row: SketchRef<'_>) -> Option<Score> {
         self.check(query).ok()?;
         self.check(row).ok()?;

@@ -16,8 +16,14 @@ pub enum BuildError {
 impl fmt::Display for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Leaf(at) => write!(f, "leaf {at} breaks the rules of its kind and cannot be committed: correct it"),
-            Self::Sum => write!(f, "the leaves add up to more than 2^128 - 1: split them over several trees"),
+            Self::Leaf(at) => write!(
+                f,
+                "leaf {at} breaks the rules of its kind and cannot be committed: correct it"
+            ),
+            Self::Sum => write!(
+                f,
+                "the leaves add up to more than 2^128 - 1: split them over several trees"
+            ),
         }
     }
 }
@@ -53,15 +59,23 @@ impl<L: Leaf> Tree<L> {
                 match pair {
                     [left, right] => next.push(Node::join(left, right).ok_or(BuildError::Sum)?),
                     [alone] => next.push(*alone),
-                    _ => {},
+                    _ => {}
                 }
             }
             levels.push(level);
             level = next;
         }
-        let root = level.first().map_or(Root::EMPTY, |top| Root { count, sum: top.sum, top: top.hash });
+        let root = level.first().map_or(Root::EMPTY, |top| Root {
+            count,
+            sum: top.sum,
+            top: top.hash,
+        });
         levels.push(level);
-        Ok(Self { levels, root, kind: PhantomData })
+        Ok(Self {
+            levels,
+            root,
+            kind: PhantomData,
+        })
     }
 
     /// What commits to the tree.
@@ -76,7 +90,11 @@ impl<L: Leaf> Tree<L> {
 
     /// Shows `leaf` at `index`. The caller passes the leaf it built the tree from.
     pub fn open(&self, index: u64, leaf: &L) -> Option<Opening<L>> {
-        Some(Opening { index, leaf: leaf.clone(), path: self.path(index)? })
+        Some(Opening {
+            index,
+            leaf: leaf.clone(),
+            path: self.path(index)?,
+        })
     }
 
     /// The siblings that lead from the `length` leaves at `start` to the top.
@@ -104,14 +122,20 @@ impl<L: Leaf> Tree<L> {
     /// Shows the leaves `leaves` at `start`, which the caller built the tree from.
     pub fn open_range(&self, start: u64, leaves: &[L]) -> Option<Range<L>> {
         let length = u64::try_from(leaves.len()).ok()?;
-        Some(Range { start, leaves: leaves.to_vec(), path: self.range_path(start, length)? })
+        Some(Range {
+            start,
+            leaves: leaves.to_vec(),
+            path: self.range_path(start, length)?,
+        })
     }
 
     /// The sum of all leaves before `index`.
     pub fn prefix(&self, index: u64) -> Option<u128> {
         let leaves = self.levels.first()?;
         let before = leaves.get(..usize::try_from(index).ok()?)?;
-        before.iter().try_fold(0u128, |sum, node| sum.checked_add(node.sum))
+        before
+            .iter()
+            .try_fold(0u128, |sum, node| sum.checked_add(node.sum))
     }
 }
 
@@ -126,7 +150,11 @@ pub struct RootBuilder<L> {
 
 impl<L: Leaf> Default for RootBuilder<L> {
     fn default() -> Self {
-        Self { stack: Vec::new(), count: 0, kind: PhantomData }
+        Self {
+            stack: Vec::new(),
+            count: 0,
+            kind: PhantomData,
+        }
     }
 }
 
@@ -147,10 +175,16 @@ impl<L: Leaf> RootBuilder<L> {
 
     /// The root of what was added.
     pub fn finish(mut self) -> Result<Root, BuildError> {
-        let Some(mut top) = self.stack.pop() else { return Ok(Root::EMPTY) };
+        let Some(mut top) = self.stack.pop() else {
+            return Ok(Root::EMPTY);
+        };
         while let Some(left) = self.stack.pop() {
             top = Node::join(&left, &top).ok_or(BuildError::Sum)?;
         }
-        Ok(Root { count: self.count, sum: top.sum, top: top.hash })
+        Ok(Root {
+            count: self.count,
+            sum: top.sum,
+            top: top.hash,
+        })
     }
 }

@@ -1,4 +1,5 @@
-//! Verifying: one leaf, a run of leaves, the place where a leaf is not. Each also proves the sum of all leaves before it.
+//! Verifying: one leaf, a run of leaves, the place where a leaf is not. Each also proves the sum of all
+//! leaves before it.
 
 use super::{Leaf, Node, Root};
 use crate::wire::{fields, Field, Reader, WireError};
@@ -68,7 +69,10 @@ fn verify(start: u64, mut nodes: Vec<Node>, path: &[Node], root: &Root) -> Optio
 
 /// One leaf with the way to its root.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo))]
 pub struct Opening<L> {
     /// Position of the leaf.
@@ -102,9 +106,13 @@ impl<L: Leaf> Opening<L> {
     }
 }
 
-/// Consecutive leaves with the way to their root. Per level, the sibling on the left comes before the one on the right.
+/// Consecutive leaves with the way to their root. Per level, the sibling on the left comes before the one on
+/// the right.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo))]
 pub struct Range<L> {
     /// Position of the first leaf.
@@ -149,7 +157,10 @@ pub trait Keyed: Leaf {
 /// Two neighbouring leaves between which a key is missing. At either end of the tree only one is there; in an
 /// empty tree none.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo))]
 pub struct Gap<L> {
     /// The last leaf below the key.
@@ -165,7 +176,10 @@ impl<L: Field> Field for Gap<L> {
         after.write(out);
     }
     fn read(from: &mut Reader<'_>) -> Result<Self, WireError> {
-        Ok(Self { before: Field::read(from)?, after: Field::read(from)? })
+        Ok(Self {
+            before: Field::read(from)?,
+            after: Field::read(from)?,
+        })
     }
 }
 
@@ -173,7 +187,9 @@ impl<L: Keyed> Gap<L> {
     /// Whether the leaves are neighbours in `root` and `key` would stand between them.
     pub fn excludes(&self, key: &L::Key, root: &Root) -> bool {
         let verified = |opening: &Option<Opening<L>>| {
-            opening.as_ref().is_none_or(|opening| opening.verify(root).is_some())
+            opening
+                .as_ref()
+                .is_none_or(|opening| opening.verify(root).is_some())
         };
         if !verified(&self.before) || !verified(&self.after) {
             return false;
@@ -184,7 +200,7 @@ impl<L: Keyed> Gap<L> {
             (None, Some(after)) => after.index == 0 && *key < after.leaf.key(),
             (Some(before), Some(after)) => {
                 before.precedes(after) && before.leaf.key() < *key && *key < after.leaf.key()
-            },
+            }
         }
     }
 }

@@ -1,14 +1,16 @@
 //! The verbatim channel: whose words an answer uses.
 //!
 //! The corpus is the tokens of all representatives of an index's sources in order, each record followed by a
-//! separator that no text contains. Consecutive, record-aligned parts of it are *shards* with a suffix array each.
-//! A [`Span`] is a piece of the answer that occurs in the corpus; see [`check_spans`] and [`select`] for which pieces are kept.
+//! separator that no text contains. Consecutive, record-aligned parts of it are *shards* with a suffix array
+//! each. A [`Span`] is a piece of the answer that occurs in the corpus; see [`check_spans`] and [`select`]
+//! for which pieces are kept.
 
 mod span;
 mod suffix;
 
 pub use span::{
-    canonical_end, check_spans, matched, select, span_limit, starts_span, Span, SpanFlaw, SpanRecord, MAX_SPAN, MAX_SPAN_RECORDS,
+    canonical_end, check_spans, matched, select, span_limit, starts_span, Span, SpanFlaw, SpanRecord,
+    MAX_SPAN, MAX_SPAN_RECORDS,
 };
 pub use suffix::{absent, compare, order, CountLeaf, ShardLeaf, Suffix, SuffixLeaf, Versus};
 
@@ -24,7 +26,10 @@ pub const JUDGED: usize = 512;
 
 /// What an index commits to for this channel. All zero if it has none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo, codec::MaxEncodedLen))]
 pub struct Verbatim {
     /// Number of token ids, the separator among them.
@@ -39,12 +44,23 @@ pub struct Verbatim {
     pub table: Root,
 }
 
-fields!(Verbatim { vocabulary, separator, tokens, shards, table });
+fields!(Verbatim {
+    vocabulary,
+    separator,
+    tokens,
+    shards,
+    table
+});
 
 impl Verbatim {
     /// An index without this channel.
-    pub const NONE: Self =
-        Self { vocabulary: 0, separator: 0, tokens: Root::EMPTY, shards: Root::EMPTY, table: Root::EMPTY };
+    pub const NONE: Self = Self {
+        vocabulary: 0,
+        separator: 0,
+        tokens: Root::EMPTY,
+        shards: Root::EMPTY,
+        table: Root::EMPTY,
+    };
 }
 
 /// The token starts a word.
@@ -55,7 +71,10 @@ pub const ENDS_SENTENCE: u8 = 2;
 
 /// What an index says of one token id; the leaf's position is the id. The tree's sum is the number of tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo, codec::MaxEncodedLen))]
 pub struct TableLeaf {
     /// [`STARTS_WORD`] and [`ENDS_SENTENCE`]; no other bits.
@@ -122,13 +141,21 @@ impl Table {
             opening.verify(root)?;
             entries.insert(u32::try_from(opening.index).ok()?, opening.leaf);
         }
-        Some(Self { entries, total: u64::try_from(root.sum).ok()? })
+        Some(Self {
+            entries,
+            total: u64::try_from(root.sum).ok()?,
+        })
     }
 
     /// The whole table, for whoever has it.
     pub fn whole(leaves: &[TableLeaf]) -> Option<Self> {
-        let total = leaves.iter().try_fold(0u64, |sum, leaf| sum.checked_add(leaf.count))?;
-        Some(Self { entries: (0u32..).zip(leaves.iter().copied()).collect(), total })
+        let total = leaves
+            .iter()
+            .try_fold(0u64, |sum, leaf| sum.checked_add(leaf.count))?;
+        Some(Self {
+            entries: (0u32..).zip(leaves.iter().copied()).collect(),
+            total,
+        })
     }
 
     /// The entry of a token id, if it was proved.
@@ -138,6 +165,8 @@ impl Table {
 
     /// Information content of some tokens, in 65,536ths of a bit; nothing unless all were proved.
     pub fn information(&self, tokens: &[u32]) -> Option<u64> {
-        tokens.iter().try_fold(0u64, |sum, token| sum.checked_add(self.get(*token)?.information(self.total)))
+        tokens.iter().try_fold(0u64, |sum, token| {
+            sum.checked_add(self.get(*token)?.information(self.total))
+        })
     }
 }

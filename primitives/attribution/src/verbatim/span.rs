@@ -1,9 +1,10 @@
 //! Which pieces of an answer are spans.
 //!
-//! From every start at a word boundary the longest match in the corpus, of at most [`MAX_SPAN`] tokens, is cut behind
-//! its first sentence end, or else backed off to a word boundary. Of these pieces those that lie in no other are
-//! *maximal*; of the maximal ones with positive information the ⌈0.05 · L⌉ with most information are kept (the
-//! earlier of equals), L being the answer's length. A span names the first ten records, in the corpus's order, that contain it.
+//! From every start at a word boundary the longest match in the corpus, of at most [`MAX_SPAN`] tokens, is
+//! cut behind its first sentence end, or else backed off to a word boundary. Of these pieces those that lie
+//! in no other are *maximal*; of the maximal ones with positive information the ⌈0.05 · L⌉ with most
+//! information are kept (the earlier of equals), L being the answer's length. A span names the first ten
+//! records, in the corpus's order, that contain it.
 
 use super::{Table, JUDGED};
 use crate::{hash::Account, record::RecordId, text::Window, wire::fields};
@@ -24,7 +25,10 @@ const TOKENS_PER_SPAN: u32 = 20;
 
 /// A record in which a span occurs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo, codec::MaxEncodedLen))]
 pub struct SpanRecord {
     /// Position of the record's leaf in the corpus tree.
@@ -37,11 +41,19 @@ pub struct SpanRecord {
     pub position: u64,
 }
 
-fields!(SpanRecord { entry, record, contributor, position });
+fields!(SpanRecord {
+    entry,
+    record,
+    contributor,
+    position
+});
 
 /// A piece of the answer that is somebody's words.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo))]
 pub struct Span {
     /// First token of the answer that belongs to it.
@@ -54,13 +66,21 @@ pub struct Span {
     pub records: Vec<SpanRecord>,
 }
 
-fields!(Span { start, end, information, records });
+fields!(Span {
+    start,
+    end,
+    information,
+    records
+});
 
 impl Span {
     /// Weight of each record: the information content shared equally.
     pub fn record_weight(&self) -> u128 {
         let records = u128::try_from(self.records.len()).unwrap_or(u128::MAX);
-        RECORD_WEIGHT.checked_div(records).unwrap_or(0).saturating_mul(u128::from(self.information))
+        RECORD_WEIGHT
+            .checked_div(records)
+            .unwrap_or(0)
+            .saturating_mul(u128::from(self.information))
     }
 
     /// Tokens of the span.
@@ -71,7 +91,10 @@ impl Span {
 
 /// Why spans break the rules of spans.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo, codec::MaxEncodedLen))]
 pub enum SpanFlaw {
     /// More spans than the answer's length allows.
@@ -91,7 +114,8 @@ pub fn span_limit(tokens: u32) -> usize {
     usize::try_from(tokens.div_ceil(TOKENS_PER_SPAN)).unwrap_or(usize::MAX)
 }
 
-/// Checks what spans show by themselves, for an answer of `output` tokens and a corpus of `corpus` tokens in `records` records.
+/// Checks what spans show by themselves, for an answer of `output` tokens and a corpus of `corpus` tokens in
+/// `records` records.
 pub fn check_spans(spans: &[Span], output: u32, corpus: u64, records: u64) -> Result<(), SpanFlaw> {
     if spans.len() > span_limit(output) {
         return Err(SpanFlaw::Count);
@@ -124,8 +148,8 @@ pub fn starts_span(table: &Table, output: &Window, start: u64) -> Option<bool> {
     Some(start == 0 || table.get(output.get(start)?)?.starts_word())
 }
 
-/// Where a match of `matched` tokens from `start` ends as a span: behind its first sentence end, or at the last word
-/// boundary in it; `Some(None)` if it has neither. Nothing if window or table do not tell.
+/// Where a match of `matched` tokens from `start` ends as a span: behind its first sentence end, or at the
+/// last word boundary in it; `Some(None)` if it has neither. Nothing if window or table do not tell.
 ///
 /// A longer match never ends earlier, which lets a partial match prove a span too short.
 pub fn canonical_end(table: &Table, output: &Window, start: u64, matched: u64) -> Option<Option<u64>> {
@@ -143,12 +167,16 @@ pub fn canonical_end(table: &Table, output: &Window, start: u64, matched: u64) -
     Some(None)
 }
 
-/// How many tokens of the answer from `start` occur at `position` of the corpus, as far as both windows show them:
-/// at most [`MAX_SPAN`], never a separator.
+/// How many tokens of the answer from `start` occur at `position` of the corpus, as far as both windows show
+/// them: at most [`MAX_SPAN`], never a separator.
 pub fn matched(output: &Window, start: u64, corpus: &Window, position: u64, separator: u32) -> u64 {
     let answer = output.from(start).unwrap_or(&[]).iter();
     let words = corpus.from(position).unwrap_or(&[]).iter();
-    let equal = answer.zip(words).take(JUDGED).take_while(|(a, b)| a == b && **a != separator).count();
+    let equal = answer
+        .zip(words)
+        .take(JUDGED)
+        .take_while(|(a, b)| a == b && **a != separator)
+        .count();
     u64::try_from(equal).unwrap_or(u64::MAX)
 }
 
@@ -157,7 +185,8 @@ pub fn select(pieces: &[(u32, u32, u64)], output: u32) -> Vec<(u32, u32, u64)> {
     let mut maximal: Vec<(u32, u32, u64)> = Vec::new();
     let mut reach = 0;
     for piece in pieces {
-        // Ends never fall as starts rise, so a piece lies in another exactly if an earlier one reaches as far.
+        // Ends never fall as starts rise, so a piece lies in another exactly if an earlier one reaches as
+        // far.
         if piece.1 > reach {
             reach = piece.1;
             maximal.push(*piece);

@@ -12,7 +12,10 @@ use core::cmp::Ordering;
 
 /// One entry of a shard's suffix array; the leaf's position is its rank.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo, codec::MaxEncodedLen))]
 pub struct SuffixLeaf {
     /// Position in the corpus at which the suffix starts.
@@ -30,10 +33,13 @@ impl Leaf for SuffixLeaf {
     }
 }
 
-/// How often a token id, the leaf's position, occurs in a shard. Suffixes that start with it stand in the suffix
-/// array exactly from the sum of all smaller ids' counts on.
+/// How often a token id, the leaf's position, occurs in a shard. Suffixes that start with it stand in the
+/// suffix array exactly from the sum of all smaller ids' counts on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo, codec::MaxEncodedLen))]
 pub struct CountLeaf {
     /// The count.
@@ -53,7 +59,10 @@ impl Leaf for CountLeaf {
 
 /// A part of the corpus with its own suffix array. The tree's sum is the number of tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo, codec::MaxEncodedLen))]
 pub struct ShardLeaf {
     /// First position of the corpus in it: the start of a record.
@@ -66,7 +75,12 @@ pub struct ShardLeaf {
     pub counts: Root,
 }
 
-fields!(ShardLeaf { from, to, suffixes, counts });
+fields!(ShardLeaf {
+    from,
+    to,
+    suffixes,
+    counts
+});
 
 impl Leaf for ShardLeaf {
     const TAG: Tag = *b"SHD1";
@@ -108,16 +122,19 @@ impl<'a> Suffix<'a> {
         let judged = rest.min(JUDGED);
         let shown = window.from(position)?;
         let tokens = shown.get(..judged.min(shown.len()))?;
-        Some(Self { tokens, complete: tokens.len() == judged })
+        Some(Self {
+            tokens,
+            complete: tokens.len() == judged,
+        })
     }
 }
 
-/// The order of two suffixes on their judged tokens: a suffix that ends is smaller than one that goes on. Nothing if
-/// what is known does not decide it.
+/// The order of two suffixes on their judged tokens: a suffix that ends is smaller than one that goes on.
+/// Nothing if what is known does not decide it.
 pub fn order(a: Suffix<'_>, b: Suffix<'_>) -> Option<Ordering> {
     for (x, y) in a.tokens.iter().zip(b.tokens) {
         match x.cmp(y) {
-            Ordering::Equal => {},
+            Ordering::Equal => {}
             decided => return Some(decided),
         }
     }
@@ -139,14 +156,15 @@ pub enum Versus {
     Above,
 }
 
-/// Compares a suffix with a pattern of at most [`JUDGED`] tokens; nothing if what is known does not decide it.
+/// Compares a suffix with a pattern of at most [`JUDGED`] tokens; nothing if what is known does not decide
+/// it.
 pub fn compare(suffix: Suffix<'_>, pattern: &[u32]) -> Option<Versus> {
     if pattern.len() > JUDGED {
         return None;
     }
     for (x, y) in suffix.tokens.iter().zip(pattern) {
         match x.cmp(y) {
-            Ordering::Equal => {},
+            Ordering::Equal => {}
             Ordering::Less => return Some(Versus::Below),
             Ordering::Greater => return Some(Versus::Above),
         }
@@ -157,8 +175,8 @@ pub fn compare(suffix: Suffix<'_>, pattern: &[u32]) -> Option<Versus> {
     suffix.complete.then_some(Versus::Below)
 }
 
-/// Whether a pattern occurs nowhere in a sorted suffix array, told by the neighbours between which it would stand
-/// (at either end of the array only one).
+/// Whether a pattern occurs nowhere in a sorted suffix array, told by the neighbours between which it would
+/// stand (at either end of the array only one).
 pub fn absent(before: Option<Suffix<'_>>, after: Option<Suffix<'_>>, pattern: &[u32]) -> bool {
     let below = before.is_none_or(|suffix| compare(suffix, pattern) == Some(Versus::Below));
     let above = after.is_none_or(|suffix| compare(suffix, pattern) == Some(Versus::Above));

@@ -15,7 +15,10 @@ use crate::{
 
 /// One answer of the batch, opened from its leaf to its attribution.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo))]
 pub struct AnswerProof {
     /// The receipt's leaf.
@@ -28,7 +31,12 @@ pub struct AnswerProof {
     pub draw: Option<Opening<DrawLeaf>>,
 }
 
-fields!(AnswerProof { leaf, receipt, attribution, draw });
+fields!(AnswerProof {
+    leaf,
+    receipt,
+    attribution,
+    draw
+});
 
 impl AnswerProof {
     /// Checks that all of it is what the batch commits to.
@@ -45,7 +53,7 @@ impl AnswerProof {
                     return Err(Doubt::Unrelated);
                 }
                 draw.leaf.attribution
-            },
+            }
             _ => return Err(Doubt::Unrelated),
         };
         if self.attribution.hash() != committed {
@@ -66,7 +74,7 @@ impl AnswerProof {
             None => {
                 let credited = self.attribution.credits_anyone(&facts.batch.tariff.mix)?;
                 Some(self.receipt.parts(credited)?.contributors)
-            },
+            }
         }
     }
 
@@ -102,7 +110,10 @@ fn rule(facts: &BatchFacts<'_>, layout: &Layout) -> Result<Rule, Doubt> {
 
 /// A listed row recomputed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo))]
 pub struct WrongScore {
     /// The answer.
@@ -117,12 +128,23 @@ pub struct WrongScore {
     pub row: Opening<IndexLeaf>,
 }
 
-fields!(WrongScore { answer, entry, layout, query, row });
+fields!(WrongScore {
+    answer,
+    entry,
+    layout,
+    query,
+    row
+});
 
 impl WrongScore {
     pub(super) fn judge(&self, facts: &BatchFacts<'_>) -> Finding {
         self.answer.open(facts)?;
-        let entry = self.answer.attribution.list.get(usize::from(self.entry)).ok_or(Doubt::Unrelated)?;
+        let entry = self
+            .answer
+            .attribution
+            .list
+            .get(usize::from(self.entry))
+            .ok_or(Doubt::Unrelated)?;
         if self.row.index != entry.row {
             return Err(Doubt::Unrelated);
         }
@@ -144,7 +166,10 @@ impl WrongScore {
 
 /// An eligible row that precedes the last of the list, or any if the list is shorter than it may be.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo))]
 pub struct LeftOut {
     /// The answer.
@@ -157,7 +182,12 @@ pub struct LeftOut {
     pub row: Opening<IndexLeaf>,
 }
 
-fields!(LeftOut { answer, layout, query, row });
+fields!(LeftOut {
+    answer,
+    layout,
+    query,
+    row
+});
 
 impl LeftOut {
     pub(super) fn judge(&self, facts: &BatchFacts<'_>) -> Finding {
@@ -186,9 +216,13 @@ impl LeftOut {
     }
 }
 
-/// A query sketch that no gradient gives: another number of blocks than the layout, or one block invalid by its bytes.
+/// A query sketch that no gradient gives: another number of blocks than the layout, or one block invalid by
+/// its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo))]
 pub struct QueryBlock {
     /// The answer.
@@ -201,7 +235,12 @@ pub struct QueryBlock {
     pub block: Option<Opening<SketchLeaf>>,
 }
 
-fields!(QueryBlock { answer, layout, root, block });
+fields!(QueryBlock {
+    answer,
+    layout,
+    root,
+    block
+});
 
 impl QueryBlock {
     pub(super) fn judge(&self, facts: &BatchFacts<'_>) -> Finding {
@@ -230,7 +269,10 @@ impl QueryBlock {
 
 /// A listed row and the contributor that the index names for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo))]
 pub struct NamedRow {
     /// The answer.
@@ -246,18 +288,29 @@ fields!(NamedRow { answer, entry, row });
 impl NamedRow {
     pub(super) fn judge(&self, facts: &BatchFacts<'_>) -> Finding {
         self.answer.open(facts)?;
-        let entry = self.answer.attribution.list.get(usize::from(self.entry)).ok_or(Doubt::Unrelated)?;
+        let entry = self
+            .answer
+            .attribution
+            .list
+            .get(usize::from(self.entry))
+            .ok_or(Doubt::Unrelated)?;
         if self.row.index != entry.row {
             return Err(Doubt::Unrelated);
         }
         self.row.verify(&facts.index.rows).ok_or(Doubt::Proof)?;
-        found(self.row.leaf.contributor != entry.contributor, Guilt::WrongContributor)
+        found(
+            self.row.leaf.contributor != entry.contributor,
+            Guilt::WrongContributor,
+        )
     }
 }
 
 /// A record named by a span or by the retrieval channel, and the corpus entry it points to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo))]
 pub struct NamedRecord {
     /// The answer.
@@ -270,7 +323,12 @@ pub struct NamedRecord {
     pub corpus: Opening<CorpusLeaf>,
 }
 
-fields!(NamedRecord { answer, span, record, corpus });
+fields!(NamedRecord {
+    answer,
+    span,
+    record,
+    corpus
+});
 
 impl NamedRecord {
     pub(super) fn judge(&self, facts: &BatchFacts<'_>) -> Finding {
@@ -282,8 +340,11 @@ impl NamedRecord {
         let (entry, names_it) = match self.span {
             None => {
                 let named = attribution.retrieved.get(at).ok_or(Doubt::Unrelated)?;
-                (named.entry, named.record == leaf.record && named.contributor == leaf.contributor)
-            },
+                (
+                    named.entry,
+                    named.record == leaf.record && named.contributor == leaf.contributor,
+                )
+            }
             Some(span) => {
                 let span = attribution.spans.get(usize::from(span)).ok_or(Doubt::Unrelated)?;
                 let named = span.records.get(at).ok_or(Doubt::Unrelated)?;
@@ -291,8 +352,11 @@ impl NamedRecord {
                 let inside = start <= named.position
                     && named.position.saturating_add(u64::from(span.length()))
                         <= start.saturating_add(u64::from(leaf.tokens));
-                (named.entry, inside && named.record == leaf.record && named.contributor == leaf.contributor)
-            },
+                (
+                    named.entry,
+                    inside && named.record == leaf.record && named.contributor == leaf.contributor,
+                )
+            }
         };
         if entry != self.corpus.index {
             return Err(Doubt::Unrelated);

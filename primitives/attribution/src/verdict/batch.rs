@@ -15,7 +15,10 @@ use alloc::vec::Vec;
 
 /// A receipt and its channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo))]
 pub struct ReceiptRules {
     /// The receipt's leaf.
@@ -26,7 +29,11 @@ pub struct ReceiptRules {
     pub channel: Opening<ChannelLeaf>,
 }
 
-fields!(ReceiptRules { leaf, receipt, channel });
+fields!(ReceiptRules {
+    leaf,
+    receipt,
+    channel
+});
 
 impl ReceiptRules {
     pub(super) fn judge(&self, facts: &BatchFacts<'_>, keys: &impl CheckSignature) -> Finding {
@@ -68,14 +75,22 @@ impl ReceiptRules {
         if self.channel.leaf.channel != leaf.channel {
             return Err(Doubt::Unrelated);
         }
-        let signed = voucher.is_signed(&receipt.signature, &self.channel.leaf.consumer, facts.chain_id, keys);
+        let signed = voucher.is_signed(
+            &receipt.signature,
+            &self.channel.leaf.consumer,
+            facts.chain_id,
+            keys,
+        );
         found(!signed, Guilt::Unsigned)
     }
 }
 
 /// A token count beside the text it counts: only the root of the text's tree is shown, never the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo))]
 pub struct TextCount {
     /// The receipt's leaf.
@@ -88,11 +103,19 @@ pub struct TextCount {
     pub root: Root,
 }
 
-fields!(TextCount { leaf, receipt, output, root });
+fields!(TextCount {
+    leaf,
+    receipt,
+    output,
+    root
+});
 
 /// A yes or no with one spelling each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo, codec::MaxEncodedLen))]
 pub struct Flag(pub bool);
 
@@ -125,7 +148,10 @@ impl TextCount {
             return Err(Doubt::Object);
         }
         let chunks = u64::from(count.div_ceil(UNIT)).max(1);
-        found(self.root.sum != u128::from(count) || self.root.count != chunks, Guilt::WrongCount)
+        found(
+            self.root.sum != u128::from(count) || self.root.count != chunks,
+            Guilt::WrongCount,
+        )
     }
 }
 
@@ -141,7 +167,10 @@ pub(super) fn judge_neighbours(facts: &BatchFacts<'_>, pair: &Neighbours<Receipt
 
 /// Two receipts of one channel next to each other, and the later one's body.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo))]
 pub struct ReceiptProof {
     /// Their leaves.
@@ -167,7 +196,10 @@ impl ReceiptProof {
 
 /// The first or last receipt of a channel, and the channel's claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo))]
 pub struct ChannelEnd {
     /// The channel.
@@ -180,7 +212,12 @@ pub struct ChannelEnd {
     pub beyond: Option<Opening<ReceiptLeaf>>,
 }
 
-fields!(ChannelEnd { channel, receipt, last, beyond });
+fields!(ChannelEnd {
+    channel,
+    receipt,
+    last,
+    beyond
+});
 
 impl ChannelEnd {
     pub(super) fn judge(&self, facts: &BatchFacts<'_>) -> Finding {
@@ -195,16 +232,22 @@ impl ChannelEnd {
             None => self.receipt.index == 0,
             Some(beyond) => {
                 beyond.verify(&facts.batch.receipts).ok_or(Doubt::Proof)?;
-                let adjoins =
-                    if self.last.0 { self.receipt.precedes(beyond) } else { beyond.precedes(&self.receipt) };
+                let adjoins = if self.last.0 {
+                    self.receipt.precedes(beyond)
+                } else {
+                    beyond.precedes(&self.receipt)
+                };
                 adjoins && beyond.leaf.channel != receipt.channel
-            },
+            }
         };
         if !is_end {
             return Err(Doubt::Unrelated);
         }
-        let meets =
-            if self.last.0 { receipt.cumulative == channel.to } else { receipt.from() == Some(channel.from) };
+        let meets = if self.last.0 {
+            receipt.cumulative == channel.to
+        } else {
+            receipt.from() == Some(channel.from)
+        };
         found(!meets, Guilt::WrongCursor)
     }
 }
@@ -216,7 +259,10 @@ pub(super) fn judge_channels(facts: &BatchFacts<'_>, pair: &Neighbours<ChannelLe
 
 /// A receipt whose channel the batch does not name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo))]
 pub struct ChannelMissing {
     /// The receipt.
@@ -230,7 +276,10 @@ fields!(ChannelMissing { receipt, gap });
 impl ChannelMissing {
     pub(super) fn judge(&self, facts: &BatchFacts<'_>) -> Finding {
         self.receipt.verify(&facts.batch.receipts).ok_or(Doubt::Proof)?;
-        if !self.gap.excludes(&self.receipt.leaf.channel, &facts.batch.channels) {
+        if !self
+            .gap
+            .excludes(&self.receipt.leaf.channel, &facts.batch.channels)
+        {
             return Err(Doubt::Unrelated);
         }
         Ok(Guilt::ChannelMissing)
@@ -239,7 +288,10 @@ impl ChannelMissing {
 
 /// A channel that the batch names and no receipt uses.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo))]
 pub struct ChannelUnused {
     /// The channel.
@@ -253,7 +305,10 @@ fields!(ChannelUnused { channel, gap });
 impl ChannelUnused {
     pub(super) fn judge(&self, facts: &BatchFacts<'_>) -> Finding {
         self.channel.verify(&facts.batch.channels).ok_or(Doubt::Proof)?;
-        if !self.gap.excludes(&self.channel.leaf.channel, &facts.batch.receipts) {
+        if !self
+            .gap
+            .excludes(&self.channel.leaf.channel, &facts.batch.receipts)
+        {
             return Err(Doubt::Unrelated);
         }
         Ok(Guilt::ChannelMissing)
@@ -262,7 +317,10 @@ impl ChannelUnused {
 
 /// A receipt's running totals against those before it, or the last ones against the header.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo))]
 pub struct RunningTotals {
     /// The leaf before, none for the first.
@@ -275,7 +333,12 @@ pub struct RunningTotals {
     pub attribution: Option<Attribution>,
 }
 
-fields!(RunningTotals { before, leaf, receipt, attribution });
+fields!(RunningTotals {
+    before,
+    leaf,
+    receipt,
+    attribution
+});
 
 impl RunningTotals {
     pub(super) fn judge(&self, facts: &BatchFacts<'_>) -> Finding {
@@ -290,7 +353,7 @@ impl RunningTotals {
             Some(before) if before.precedes(&self.leaf) => {
                 before.verify(&batch.receipts).ok_or(Doubt::Proof)?;
                 before.leaf.running
-            },
+            }
             _ => return Err(Doubt::Unrelated),
         };
         if self.receipt.hash() != leaf.receipt {
@@ -303,9 +366,11 @@ impl RunningTotals {
             if attribution.hash() != self.receipt.attribution {
                 return Err(Doubt::Object);
             }
-            // Only an attribution that falls by itself cannot be weighed, and only a flawed receipt not be split;
-            // each has its own row.
-            attribution.credits_anyone(&batch.tariff.mix).ok_or(Doubt::Incomplete)?
+            // Only an attribution that falls by itself cannot be weighed, and only a flawed receipt not be
+            // split; each has its own row.
+            attribution
+                .credits_anyone(&batch.tariff.mix)
+                .ok_or(Doubt::Incomplete)?
         };
         let own = self.receipt.parts(credited).ok_or(Doubt::Incomplete)?;
         found(earlier.plus(own) != Some(leaf.running), Guilt::WrongTotals)

@@ -10,7 +10,10 @@ use crate::{
 
 /// A draw and the receipt it names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo))]
 pub struct DrawnReceipt {
     /// The draw.
@@ -36,14 +39,19 @@ impl DrawnReceipt {
         let randomness = facts.randomness.ok_or(Doubt::Facts)?;
         let draw = u16::try_from(self.draw.index).map_err(|_| Doubt::Unrelated)?;
         let drawn = batch.draw(&randomness, draw);
-        let covers = drawn.checked_sub(before).is_some_and(|offset| offset < receipt.leaf.fee);
+        let covers = drawn
+            .checked_sub(before)
+            .is_some_and(|offset| offset < receipt.leaf.fee);
         found(!covers, Guilt::WrongDraw)
     }
 }
 
 /// A draw and what its forfeit must be: what it carries if it has no attribution, else nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo))]
 pub struct DrawForfeit {
     /// The draw.
@@ -72,7 +80,10 @@ pub(super) fn judge_parts(facts: &BatchFacts<'_>, pair: &Neighbours<PartLeaf>) -
 
 /// A part and the answer it comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo))]
 pub struct PartOfAnswer {
     /// The part.
@@ -98,7 +109,10 @@ impl PartOfAnswer {
 
 /// A part that names a draw without attribution, or a source that the batch does not have.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo))]
 pub struct PartOfForfeit {
     /// The part.
@@ -133,7 +147,10 @@ impl PartOfForfeit {
 
 /// A contributor whom an answer credits, and the place where its part is missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo))]
 pub struct PartMissing {
     /// The answer.
@@ -144,16 +161,26 @@ pub struct PartMissing {
     pub gap: Gap<PartLeaf>,
 }
 
-fields!(PartMissing { answer, contributor, gap });
+fields!(PartMissing {
+    answer,
+    contributor,
+    gap
+});
 
 impl PartMissing {
     pub(super) fn judge(&self, facts: &BatchFacts<'_>) -> Finding {
         let parts = &facts.credits()?.parts;
         self.answer.open(facts)?;
-        if !self.gap.excludes(&(self.contributor, self.answer.source()), parts) {
+        if !self
+            .gap
+            .excludes(&(self.contributor, self.answer.source()), parts)
+        {
             return Err(Doubt::Unrelated);
         }
-        found(owed(facts, &self.answer, &self.contributor)? > 0, Guilt::PartMissing)
+        found(
+            owed(facts, &self.answer, &self.contributor)? > 0,
+            Guilt::PartMissing,
+        )
     }
 }
 
@@ -161,8 +188,10 @@ impl PartMissing {
 fn owed(facts: &BatchFacts<'_>, answer: &AnswerProof, contributor: &Account) -> Result<u128, Doubt> {
     // Only a receipt or attribution that falls by itself cannot be divided, and that is another row's.
     let amount = answer.contributors(facts).ok_or(Doubt::Incomplete)?;
-    let amounts =
-        answer.attribution.amounts(&facts.batch.tariff.mix, amount).ok_or(Doubt::Incomplete)?;
+    let amounts = answer
+        .attribution
+        .amounts(&facts.batch.tariff.mix, amount)
+        .ok_or(Doubt::Incomplete)?;
     let own = amounts.iter().find(|(account, _)| account == contributor);
     Ok(own.map_or(0, |(_, amount)| *amount))
 }
@@ -175,14 +204,22 @@ pub(super) fn judge_credits(facts: &BatchFacts<'_>, pair: &Neighbours<CreditLeaf
 pub(super) fn judge_shape(facts: &BatchFacts<'_>, credit: &Opening<CreditLeaf>) -> Finding {
     let credits = facts.credits()?;
     credit.verify(&credits.credits).ok_or(Doubt::Proof)?;
-    let CreditLeaf { contributor: _, first, end, amount } = credit.leaf;
+    let CreditLeaf {
+        contributor: _,
+        first,
+        end,
+        amount,
+    } = credit.leaf;
     let holds = first < end && end <= credits.parts.count && amount >= facts.batch.minimum;
     found(!holds, Guilt::CreditShape)
 }
 
 /// A credit and a part it should count and does not, or the other way round.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo))]
 pub struct CreditRange {
     /// The credit.
@@ -207,7 +244,10 @@ impl CreditRange {
 
 /// A credit with the first and the last of its parts, whose paths tell the sum of all between.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo))]
 pub struct CreditSum {
     /// The credit.
@@ -235,7 +275,10 @@ impl CreditSum {
 
 /// Parts of a contributor that add up to the minimum or more, and the place where its credit is missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo))]
 pub struct CreditMissing {
     /// A part of the contributor.
@@ -275,5 +318,8 @@ fn sum_between(
     if first.index > last.index {
         return Err(Doubt::Unrelated);
     }
-    until.checked_add(last.leaf.amount).and_then(|sum| sum.checked_sub(before)).ok_or(Doubt::Proof)
+    until
+        .checked_add(last.leaf.amount)
+        .and_then(|sum| sum.checked_sub(before))
+        .ok_or(Doubt::Proof)
 }

@@ -12,9 +12,13 @@ use crate::{
     wire::{fields, Object},
 };
 
-/// What the chain ordered an index to be: model, generation and data of the job, governed numbers, drawn randomness.
+/// What the chain ordered an index to be: model, generation and data of the job, governed numbers, drawn
+/// randomness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo, codec::MaxEncodedLen))]
 pub struct IndexOrder {
     /// Who was to build it.
@@ -42,7 +46,17 @@ pub struct IndexOrder {
 }
 
 fields!(IndexOrder {
-    builder, model, generation, base, adapter, tokenizer, token_ids, randomness, rules, sources, retrieval,
+    builder,
+    model,
+    generation,
+    base,
+    adapter,
+    tokenizer,
+    token_ids,
+    randomness,
+    rules,
+    sources,
+    retrieval,
 });
 
 pub(super) fn judge_header(facts: &IndexFacts<'_>, layout: &Layout) -> Finding {
@@ -75,7 +89,10 @@ pub(super) fn judge_header(facts: &IndexFacts<'_>, layout: &Layout) -> Finding {
 
 /// A row and the corpus entry whose unit belongs at its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo))]
 pub struct RowPlace {
     /// The row.
@@ -122,7 +139,10 @@ pub(super) fn judge_contributor(facts: &IndexFacts<'_>, row: &Opening<IndexLeaf>
 
 /// A row whose bytes are judged against the layout.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo))]
 pub struct RowBytes {
     /// The row.
@@ -146,7 +166,10 @@ impl RowBytes {
 
 /// A representative, found in its version, and the corpus entry at its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo))]
 pub struct CorpusRecord {
     /// The version.
@@ -157,12 +180,19 @@ pub struct CorpusRecord {
     pub corpus: Opening<CorpusLeaf>,
 }
 
-fields!(CorpusRecord { source, record, corpus });
+fields!(CorpusRecord {
+    source,
+    record,
+    corpus
+});
 
 impl CorpusRecord {
     pub(super) fn judge(&self, facts: &IndexFacts<'_>) -> Finding {
         let earlier = self.source.verify(&facts.header.sources).ok_or(Doubt::Proof)?;
-        let before = self.record.verify(&self.source.leaf.records).ok_or(Doubt::Proof)?;
+        let before = self
+            .record
+            .verify(&self.source.leaf.records)
+            .ok_or(Doubt::Proof)?;
         self.corpus.verify(&facts.header.corpus).ok_or(Doubt::Proof)?;
         let place = earlier.checked_add(before).ok_or(Doubt::Unrelated)?;
         if !self.record.leaf.is_representative() || place != u128::from(self.corpus.index) {
@@ -179,7 +209,10 @@ impl CorpusRecord {
 
 /// A leaf of the tree of bases.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo))]
 pub struct BasisShape {
     /// The leaf.
@@ -207,7 +240,10 @@ impl BasisShape {
 
 /// Two vectors of one basis, or one twice.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo))]
 pub struct BasisPair {
     /// The one.

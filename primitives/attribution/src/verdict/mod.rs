@@ -8,10 +8,11 @@
 //! | a contributor | whose a record is | [`Duplicate`] | [`judge_duplicate`] |
 //! | whoever holds data | that it can be had | [`Reveal`] | [`judge_reveal`] |
 //!
-//! *Facts* are what the judge trusts: headers from state and what the chain knows. Evidence comes from anyone. A verdict is
-//! [`Guilty`](Verdict::Guilty) only if no honest object of those facts admits the evidence; anything else, from a
-//! path that does not verify to a claim that turns out right, is [`NotProven`](Verdict::NotProven). What only floating point can
-//! tell is left to the comparisons of [`committee`](crate::committee).
+//! *Facts* are what the judge trusts: headers from state and what the chain knows. Evidence comes from
+//! anyone. A verdict is [`Guilty`](Verdict::Guilty) only if no honest object of those facts admits the
+//! evidence; anything else, from a path that does not verify to a claim that turns out right, is
+//! [`NotProven`](Verdict::NotProven). What only floating point can tell is left to the comparisons of
+//! [`committee`](crate::committee).
 
 mod answer;
 mod batch;
@@ -26,11 +27,18 @@ pub use answer::{AnswerProof, LeftOut, NamedRecord, NamedRow, QueryBlock, WrongS
 pub use batch::{
     ChannelEnd, ChannelMissing, ChannelUnused, Flag, ReceiptProof, ReceiptRules, RunningTotals, TextCount,
 };
-pub use credit::{CreditMissing, CreditRange, CreditSum, DrawForfeit, DrawnReceipt, PartMissing, PartOfAnswer, PartOfForfeit};
+pub use credit::{
+    CreditMissing, CreditRange, CreditSum, DrawForfeit, DrawnReceipt, PartMissing, PartOfAnswer,
+    PartOfForfeit,
+};
 pub use index::{BasisPair, BasisShape, CorpusRecord, IndexOrder, RowBytes, RowPlace};
-pub use reveal::{judge_reveal, Reveal, RevealFacts, RevealedAttribution, RevealedDraw, RevealedReceipt, Wanted};
+pub use reveal::{
+    judge_reveal, Reveal, RevealFacts, RevealedAttribution, RevealedDraw, RevealedReceipt, Wanted,
+};
 pub use span::{SpanBounds, SpanInformation, SpanMismatch, SpanOccurrence, SpanRecordMissing, TextProof};
-pub use suffix::{RecordTokens, ShardCount, ShardShape, ShownSuffix, SuffixEntry, SuffixGap, SuffixPair, TableCount};
+pub use suffix::{
+    RecordTokens, ShardCount, ShardShape, ShownSuffix, SuffixEntry, SuffixGap, SuffixPair, TableCount,
+};
 pub use version::{
     judge_duplicate, judge_version, Contribution, Duplicate, Registry, Representative, RepresentativeMissing,
     VersionEvidence, VersionFacts, VersionRecord,
@@ -52,7 +60,10 @@ use core::fmt;
 
 /// What evidence proves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo, codec::MaxEncodedLen))]
 pub enum Verdict {
     /// This lie is proved.
@@ -89,7 +100,10 @@ pub(crate) fn found(lie: bool, guilt: Guilt) -> Finding {
 
 /// Why evidence proves nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo, codec::MaxEncodedLen))]
 pub enum Doubt {
     /// The facts do not belong together, or the judge lacks one that this evidence needs.
@@ -109,11 +123,17 @@ pub enum Doubt {
 impl fmt::Display for Doubt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Facts => "the facts do not belong together: pass the headers that the challenged object names",
-            Self::Proof => "a path does not lead to the committed root: open the leaf again from the published tree",
+            Self::Facts => {
+                "the facts do not belong together: pass the headers that the challenged object names"
+            }
+            Self::Proof => {
+                "a path does not lead to the committed root: open the leaf again from the published tree"
+            }
             Self::Object => "an object is not the one committed to: fetch it again",
             Self::Unrelated => "the evidence is about something else: check its positions",
-            Self::Incomplete => "the evidence shows too little: add the tokens, table leaves or objects it needs",
+            Self::Incomplete => {
+                "the evidence shows too little: add the tokens, table leaves or objects it needs"
+            }
             Self::Right => "what was challenged is right: nothing to do",
         })
     }
@@ -298,7 +318,10 @@ impl<'a> BatchFacts<'a> {
 
 /// Two leaves next to each other.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo))]
 pub struct Neighbours<L> {
     /// The first.
@@ -322,7 +345,10 @@ impl<L: crate::tree::Leaf> Neighbours<L> {
 
 /// A lie about a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo))]
 pub enum BatchEvidence {
     /// A wrong score, or a listed row that is not eligible.
@@ -457,7 +483,10 @@ pub struct IndexFacts<'a> {
 
 /// A lie about an index.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo))]
 pub enum IndexEvidence {
     /// A header that is not what was ordered, or contradicts itself or its layout.

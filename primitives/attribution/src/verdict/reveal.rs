@@ -1,7 +1,7 @@
 //! Withheld data: what answers a request, and who loses when nothing does.
 //!
-//! A tree whose sums or hashes do not fit cannot be opened at all, so this row also catches commitments that were
-//! never made from leaves: whoever committed has to show the leaf that is asked for.
+//! A tree whose sums or hashes do not fit cannot be opened at all, so this row also catches commitments that
+//! were never made from leaves: whoever committed has to show the leaf that is asked for.
 
 use super::{Contribution, Doubt, Guilt, Verdict};
 use crate::{
@@ -22,7 +22,10 @@ use alloc::vec::Vec;
 
 /// What is asked for. Positions are those of the leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo, codec::MaxEncodedLen))]
 pub enum Wanted {
     /// A receipt.
@@ -87,7 +90,10 @@ tuple!(A, B, C);
 
 /// An answer to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo))]
 pub enum Reveal {
     /// A receipt.
@@ -138,7 +144,10 @@ impl Object for Reveal {
 
 /// A receipt with its leaf.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo))]
 pub struct RevealedReceipt {
     /// The leaf.
@@ -151,7 +160,10 @@ fields!(RevealedReceipt { leaf, receipt });
 
 /// An attribution with the receipt that names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo))]
 pub struct RevealedAttribution {
     /// The receipt.
@@ -164,7 +176,10 @@ fields!(RevealedAttribution { receipt, attribution });
 
 /// A draw with its attribution, if it has one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo))]
 pub struct RevealedDraw {
     /// The draw.
@@ -207,11 +222,14 @@ impl RevealFacts<'_> {
             Wanted::Corpus(n) => *n < index(|header| &header.corpus),
             Wanted::Tokens(n) => *n < index(|header| &header.verbatim.tokens),
             Wanted::Table(n) => *n < index(|header| &header.verbatim.table),
-            // How many entries a shard has, only the shard tells: a request beyond them is answered by the shard.
+            // How many entries a shard has, only the shard tells: a request beyond them is answered by the
+            // shard.
             Wanted::Shard(n) | Wanted::Suffixes((n, ..)) | Wanted::Count((n, _)) => {
                 *n < index(|header| &header.verbatim.shards)
-            },
-            Wanted::Record(n) => self.contribution.is_some_and(|contribution| *n < contribution.records.count),
+            }
+            Wanted::Record(n) => self
+                .contribution
+                .is_some_and(|contribution| *n < contribution.records.count),
         }
     }
 
@@ -230,12 +248,15 @@ impl RevealFacts<'_> {
             (Wanted::Query(n), Reveal::Query((shown, blocks))) => {
                 self.attribution(*n, shown)?;
                 query(&shown.attribution, blocks)
-            },
+            }
             (Wanted::DrawQuery(n), Reveal::DrawQuery((shown, blocks))) => {
                 self.draw(*n, shown)?;
                 // A forfeited draw has no query; showing the draw answers the request.
-                shown.attribution.as_ref().map_or(Some(()), |attribution| query(attribution, blocks))
-            },
+                shown
+                    .attribution
+                    .as_ref()
+                    .map_or(Some(()), |attribution| query(attribution, blocks))
+            }
             (Wanted::Channel(n), Reveal::Channel(shown)) => leaf(*n, shown, &batch()?.channels),
             (Wanted::Part(n), Reveal::Part(shown)) => leaf(*n, shown, &self.credits?.parts),
             (Wanted::Credit(n), Reveal::Credit(shown)) => leaf(*n, shown, &self.credits?.credits),
@@ -253,20 +274,23 @@ impl RevealFacts<'_> {
                     return Some(());
                 }
                 let complete = range.start == *start && u64::try_from(range.leaves.len()).ok()? == length;
-                range.verify(&shown.leaf.suffixes).filter(|_| complete).map(|_| ())
-            },
+                range
+                    .verify(&shown.leaf.suffixes)
+                    .filter(|_| complete)
+                    .map(|_| ())
+            }
             (Wanted::Count((shard, token)), Reveal::Count((shown, count))) => {
                 leaf(*shard, shown, &index()?.verbatim.shards)?;
                 if *token >= shown.leaf.counts.count {
                     return Some(());
                 }
                 leaf(*token, count, &shown.leaf.counts)
-            },
+            }
             (Wanted::Record(n), Reveal::Record((shown, bytes))) => {
                 leaf(*n, shown, &self.contribution?.records)?;
                 let length = u32::try_from(bytes.len()).ok()?;
                 (keccak(&[bytes]) == shown.leaf.content && length == shown.leaf.bytes).then_some(())
-            },
+            }
             _ => None,
         }
     }
@@ -301,7 +325,8 @@ fn query(attribution: &Attribution, blocks: &[SketchLeaf]) -> Option<()> {
     (root.hash::<SketchLeaf>() == attribution.query).then_some(())
 }
 
-/// Judges a request that was to be answered by block `deadline`, at block `now`. Guilty means whoever withheld.
+/// Judges a request that was to be answered by block `deadline`, at block `now`. Guilty means whoever
+/// withheld.
 pub fn judge_reveal(
     facts: &RevealFacts<'_>,
     wanted: &Wanted,

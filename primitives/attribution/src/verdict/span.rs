@@ -1,8 +1,8 @@
 //! Lies about spans.
 //!
-//! A span names where in the corpus it occurs, so the tokens there decide whether it does; and any place where a longer
-//! or another match stands decides whether a span is not maximal or missing. No lie about a span needs the suffix array;
-//! that one is judged for itself, in [`suffix`](super::suffix).
+//! A span names where in the corpus it occurs, so the tokens there decide whether it does; and any place
+//! where a longer or another match stands decides whether a span is not maximal or missing. No lie about a
+//! span needs the suffix array; that one is judged for itself, in [`suffix`](super::suffix).
 
 use super::{found, AnswerProof, BatchFacts, Doubt, Finding, Guilt};
 use crate::{
@@ -10,14 +10,19 @@ use crate::{
     record::{unpack, CorpusLeaf},
     text::{TextLeaf, TokenLeaf, Window},
     tree::{Opening, Range, Root},
-    verbatim::{canonical_end, matched, span_limit, starts_span, Span, Table, TableLeaf, MAX_SPAN_RECORDS},
+    verbatim::{
+        canonical_end, matched, span_limit, starts_span, Span, Table, TableLeaf, MAX_SPAN, MAX_SPAN_RECORDS,
+    },
     wire::fields,
 };
 use alloc::vec::Vec;
 
 /// Chunks of the answer's text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo))]
 pub struct TextProof {
     /// Root of the text's tree.
@@ -52,7 +57,10 @@ fn listed(attribution: &Attribution, span: u16) -> Result<&Span, Doubt> {
 
 /// A span and a token of the corpus that contradicts it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo))]
 pub struct SpanMismatch {
     /// The answer.
@@ -67,20 +75,37 @@ pub struct SpanMismatch {
     pub corpus: Range<TokenLeaf>,
 }
 
-fields!(SpanMismatch { answer, span, record, text, corpus });
+fields!(SpanMismatch {
+    answer,
+    span,
+    record,
+    text,
+    corpus
+});
 
 impl SpanMismatch {
     pub(super) fn judge(&self, facts: &BatchFacts<'_>) -> Finding {
         self.answer.open(facts)?;
         let span = listed(&self.answer.attribution, self.span)?;
-        let record = span.records.get(usize::from(self.record)).ok_or(Doubt::Unrelated)?;
+        let record = span
+            .records
+            .get(usize::from(self.record))
+            .ok_or(Doubt::Unrelated)?;
+        // A longer one breaks the shape of spans, which has its own row.
+        if span.length() > MAX_SPAN {
+            return Err(Doubt::Unrelated);
+        }
         let text = self.text.open(&self.answer)?;
         let corpus = corpus(facts, &self.corpus)?;
         let separator = facts.index.verbatim.separator;
         let mut compared = false;
         for (offset, position) in (0u64..).zip(span.start..span.end) {
-            let Some(token) = text.get(u64::from(position)) else { continue };
-            let Some(other) = record.position.checked_add(offset).and_then(|at| corpus.get(at)) else { continue };
+            let Some(token) = text.get(u64::from(position)) else {
+                continue;
+            };
+            let Some(other) = record.position.checked_add(offset).and_then(|at| corpus.get(at)) else {
+                continue;
+            };
             compared = true;
             if token != other || token == separator {
                 return Ok(Guilt::SpanMismatch);
@@ -92,7 +117,10 @@ impl SpanMismatch {
 
 /// A span and the table entries of its tokens and of the one behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo))]
 pub struct SpanBounds {
     /// The answer.
@@ -105,7 +133,12 @@ pub struct SpanBounds {
     pub table: Vec<Opening<TableLeaf>>,
 }
 
-fields!(SpanBounds { answer, span, text, table });
+fields!(SpanBounds {
+    answer,
+    span,
+    text,
+    table
+});
 
 impl SpanBounds {
     pub(super) fn judge(&self, facts: &BatchFacts<'_>) -> Finding {
@@ -116,8 +149,9 @@ impl SpanBounds {
         if starts_span(&table, &text, u64::from(span.start)) == Some(false) {
             return Ok(Guilt::SpanBounds);
         }
-        // A match of exactly the span's length must end where the span does, whatever the longest one is: an earlier
-        // sentence end would have cut it, and a longer match that backs off ends at a boundary all the same.
+        // A match of exactly the span's length must end where the span does, whatever the longest one is: an
+        // earlier sentence end would have cut it, and a longer match that backs off ends at a boundary all
+        // the same.
         let end = canonical_end(&table, &text, u64::from(span.start), u64::from(span.length()))
             .ok_or(Doubt::Incomplete)?;
         found(end != Some(u64::from(span.end)), Guilt::SpanBounds)
@@ -126,7 +160,10 @@ impl SpanBounds {
 
 /// A span and the table entries of its tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo))]
 pub struct SpanInformation {
     /// The answer.
@@ -139,22 +176,34 @@ pub struct SpanInformation {
     pub table: Vec<Opening<TableLeaf>>,
 }
 
-fields!(SpanInformation { answer, span, text, table });
+fields!(SpanInformation {
+    answer,
+    span,
+    text,
+    table
+});
 
 impl SpanInformation {
     pub(super) fn judge(&self, facts: &BatchFacts<'_>) -> Finding {
         self.answer.open(facts)?;
         let span = listed(&self.answer.attribution, self.span)?;
         let text = self.text.open(&self.answer)?;
-        let tokens = text.slice(u64::from(span.start), u64::from(span.end)).ok_or(Doubt::Incomplete)?;
-        let information = table(facts, &self.table)?.information(tokens).ok_or(Doubt::Incomplete)?;
+        let tokens = text
+            .slice(u64::from(span.start), u64::from(span.end))
+            .ok_or(Doubt::Incomplete)?;
+        let information = table(facts, &self.table)?
+            .information(tokens)
+            .ok_or(Doubt::Incomplete)?;
         found(information != span.information, Guilt::SpanInformation)
     }
 }
 
 /// A place in the corpus where the answer's words stand: proves a span not maximal, or one missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo))]
 pub struct SpanOccurrence {
     /// The answer.
@@ -171,7 +220,14 @@ pub struct SpanOccurrence {
     pub table: Vec<Opening<TableLeaf>>,
 }
 
-fields!(SpanOccurrence { answer, start, position, text, corpus, table });
+fields!(SpanOccurrence {
+    answer,
+    start,
+    position,
+    text,
+    corpus,
+    table
+});
 
 impl SpanOccurrence {
     pub(super) fn judge(&self, facts: &BatchFacts<'_>) -> Finding {
@@ -187,9 +243,16 @@ impl SpanOccurrence {
         if !starts_span(&table, &text, start).ok_or(Doubt::Incomplete)? {
             return Err(Doubt::Unrelated);
         }
-        let length = matched(&text, start, &corpus, self.position, facts.index.verbatim.separator);
-        let end =
-            canonical_end(&table, &text, start, length).ok_or(Doubt::Incomplete)?.ok_or(Doubt::Unrelated)?;
+        let length = matched(
+            &text,
+            start,
+            &corpus,
+            self.position,
+            facts.index.verbatim.separator,
+        );
+        let end = canonical_end(&table, &text, start, length)
+            .ok_or(Doubt::Incomplete)?
+            .ok_or(Doubt::Unrelated)?;
 
         // The whole piece from here ends no earlier, so a span inside this piece lies inside that one too.
         let spans = &self.answer.attribution.spans;
@@ -199,22 +262,37 @@ impl SpanOccurrence {
                 return Ok(Guilt::SpanNotMaximal);
             }
         }
-        if spans.iter().map(bounds).any(|(from, to)| from <= start && end <= to) {
+        if spans
+            .iter()
+            .map(bounds)
+            .any(|(from, to)| from <= start && end <= to)
+        {
             return Err(Doubt::Right);
         }
-        // A maximal span that holds this piece has at least its information: with room in the list, or with more
-        // than the least of the list, it must be listed, and then the piece would lie in a listed span.
+        // A maximal span that holds this piece has at least its information: with room in the list, or with
+        // more than the least of the list, it must be listed, and then the piece would lie in a listed span.
         let tokens = text.slice(start, end).ok_or(Doubt::Incomplete)?;
         let information = table.information(tokens).ok_or(Doubt::Incomplete)?;
         let room = spans.len() < span_limit(self.answer.receipt.output_tokens);
         let least = spans.iter().map(|span| span.information).min().unwrap_or(0);
-        found(if room { information > 0 } else { information > least }, Guilt::SpanMissing)
+        found(
+            if room {
+                information > 0
+            } else {
+                information > least
+            },
+            Guilt::SpanMissing,
+        )
     }
 }
 
-/// A record that contains a span and is not named, though it stands before the last one named or there is room.
+/// A record that contains a span and is not named, though it stands before the last one named or there is
+/// room.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo))]
 pub struct SpanRecordMissing {
     /// The answer.
@@ -231,7 +309,14 @@ pub struct SpanRecordMissing {
     pub corpus: Range<TokenLeaf>,
 }
 
-fields!(SpanRecordMissing { answer, span, position, record, text, corpus });
+fields!(SpanRecordMissing {
+    answer,
+    span,
+    position,
+    record,
+    text,
+    corpus
+});
 
 impl SpanRecordMissing {
     pub(super) fn judge(&self, facts: &BatchFacts<'_>) -> Finding {
@@ -255,11 +340,18 @@ impl SpanRecordMissing {
         if matched(&text, u64::from(span.start), &corpus, self.position, separator) < length {
             return Err(Doubt::Unrelated);
         }
-        if span.records.iter().any(|record| record.entry == self.record.index) {
+        if span
+            .records
+            .iter()
+            .any(|record| record.entry == self.record.index)
+        {
             return Err(Doubt::Right);
         }
         let room = span.records.len() < MAX_SPAN_RECORDS;
-        let precedes = span.records.last().is_none_or(|last| self.record.index < last.entry);
+        let precedes = span
+            .records
+            .last()
+            .is_none_or(|last| self.record.index < last.entry);
         found(room || precedes, Guilt::SpanRecordMissing)
     }
 }

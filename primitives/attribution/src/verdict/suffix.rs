@@ -19,12 +19,19 @@ pub(super) fn judge_chunk(facts: &IndexFacts<'_>, chunk: &Opening<TokenLeaf>) ->
     let expected = verbatim.tokens.sum.saturating_sub(before).min(unit);
     let tokens = &chunk.leaf.tokens;
     let full = u128::try_from(tokens.len()).ok() == Some(expected);
-    found(!full || tokens.iter().any(|token| *token >= verbatim.vocabulary), Guilt::InvalidChunk)
+    found(
+        !full || tokens.iter().any(|token| *token >= verbatim.vocabulary),
+        Guilt::InvalidChunk,
+    )
 }
 
-/// A record and a chunk that holds its separator where there should be none, or something else where it should be.
+/// A record and a chunk that holds its separator where there should be none, or something else where it
+/// should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo))]
 pub struct RecordTokens {
     /// The record.
@@ -57,7 +64,10 @@ impl RecordTokens {
 
 /// A shard, and perhaps the record that its start cuts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo))]
 pub struct ShardShape {
     /// The shard.
@@ -72,7 +82,12 @@ impl ShardShape {
     pub(super) fn judge(&self, facts: &IndexFacts<'_>) -> Finding {
         let header = facts.header;
         let before = self.shard.verify(&header.verbatim.shards).ok_or(Doubt::Proof)?;
-        let ShardLeaf { from, to: _, suffixes, counts } = self.shard.leaf;
+        let ShardLeaf {
+            from,
+            to: _,
+            suffixes,
+            counts,
+        } = self.shard.leaf;
         let length = self.shard.leaf.length();
         let fits = before == u128::from(from)
             && suffixes.is_possible()
@@ -94,7 +109,10 @@ impl ShardShape {
 
 /// A suffix that starts outside its shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo))]
 pub struct SuffixEntry {
     /// The shard.
@@ -120,7 +138,10 @@ fn open_shard<'a>(facts: &IndexFacts<'_>, shard: &'a Opening<ShardLeaf>) -> Resu
 
 /// Two entries of one suffix array: equal ones, or neighbours with the tokens that show them out of order.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo))]
 pub struct SuffixPair {
     /// The shard.
@@ -135,7 +156,13 @@ pub struct SuffixPair {
     pub right_tokens: Option<Range<TokenLeaf>>,
 }
 
-fields!(SuffixPair { shard, left, right, left_tokens, right_tokens });
+fields!(SuffixPair {
+    shard,
+    left,
+    right,
+    left_tokens,
+    right_tokens
+});
 
 impl SuffixPair {
     pub(super) fn judge(&self, facts: &IndexFacts<'_>) -> Finding {
@@ -166,7 +193,10 @@ fn tokens(facts: &IndexFacts<'_>, chunks: &Range<TokenLeaf>) -> Result<Window, D
 
 /// A text that stands in a shard, and the neighbours in the suffix array between which it is missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo))]
 pub struct SuffixGap {
     /// The shard.
@@ -183,11 +213,21 @@ pub struct SuffixGap {
     pub after: Option<ShownSuffix>,
 }
 
-fields!(SuffixGap { shard, position, length, tokens, before, after });
+fields!(SuffixGap {
+    shard,
+    position,
+    length,
+    tokens,
+    before,
+    after
+});
 
 /// An entry of a suffix array with the tokens its suffix starts with.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo))]
 pub struct ShownSuffix {
     /// The entry.
@@ -237,16 +277,19 @@ fn suffix<'a>(
     shard: &ShardLeaf,
 ) -> Result<Option<Suffix<'a>>, Doubt> {
     match (shown, window) {
-        (Some(shown), Some(window)) => {
-            Suffix::of(window, shown.entry.leaf.position, shard).map(Some).ok_or(Doubt::Incomplete)
-        },
+        (Some(shown), Some(window)) => Suffix::of(window, shown.entry.leaf.position, shard)
+            .map(Some)
+            .ok_or(Doubt::Incomplete),
         _ => Ok(None),
     }
 }
 
 /// A token's count over the corpus, and its counts in all shards.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo))]
 pub struct TableCount {
     /// The token's table entry.
@@ -257,7 +300,11 @@ pub struct TableCount {
     pub counts: Vec<Opening<CountLeaf>>,
 }
 
-fields!(TableCount { entry, shards, counts });
+fields!(TableCount {
+    entry,
+    shards,
+    counts
+});
 
 impl TableCount {
     pub(super) fn judge(&self, facts: &IndexFacts<'_>) -> Finding {
@@ -288,7 +335,10 @@ impl TableCount {
 
 /// A token's count in a shard, and an entry of the suffix array among those that should start with the token.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo))]
 pub struct ShardCount {
     /// The shard.
@@ -301,7 +351,12 @@ pub struct ShardCount {
     pub tokens: Range<TokenLeaf>,
 }
 
-fields!(ShardCount { shard, count, entry, tokens });
+fields!(ShardCount {
+    shard,
+    count,
+    entry,
+    tokens
+});
 
 impl ShardCount {
     pub(super) fn judge(&self, facts: &IndexFacts<'_>) -> Finding {
@@ -309,7 +364,9 @@ impl ShardCount {
         let before = self.count.verify(&shard.counts).ok_or(Doubt::Proof)?;
         self.entry.verify(&shard.suffixes).ok_or(Doubt::Proof)?;
         let rank = u128::from(self.entry.index);
-        let counted = rank.checked_sub(before).is_some_and(|offset| offset < u128::from(self.count.leaf.count));
+        let counted = rank
+            .checked_sub(before)
+            .is_some_and(|offset| offset < u128::from(self.count.leaf.count));
         if !counted {
             return Err(Doubt::Unrelated);
         }

@@ -10,7 +10,10 @@ use crate::{
 
 /// What the chain knows of a contribution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo, codec::MaxEncodedLen))]
 pub struct Contribution {
     /// Who brought it.
@@ -21,7 +24,11 @@ pub struct Contribution {
     pub reserved: u64,
 }
 
-fields!(Contribution { contributor, records, reserved });
+fields!(Contribution {
+    contributor,
+    records,
+    reserved
+});
 
 /// Looks contributions up.
 pub trait Registry {
@@ -40,7 +47,10 @@ pub struct VersionFacts<'a> {
 
 /// A lie about a version.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo))]
 pub enum VersionEvidence {
     /// Records out of order.
@@ -61,7 +71,10 @@ impl Object for VersionEvidence {
 
 /// A record of a version and what its contribution has there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo))]
 pub struct VersionRecord {
     /// The version's record.
@@ -74,7 +87,10 @@ fields!(VersionRecord { leaf, record });
 
 /// A record and its representative.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo))]
 pub struct Representative {
     /// The record.
@@ -87,7 +103,10 @@ fields!(Representative { leaf, representative });
 
 /// A record and the place where its representative is missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo))]
 pub struct RepresentativeMissing {
     /// The record.
@@ -143,7 +162,10 @@ fn representative(facts: &VersionFacts<'_>, evidence: &Representative) -> Findin
 
 fn representative_missing(facts: &VersionFacts<'_>, evidence: &RepresentativeMissing) -> Finding {
     evidence.leaf.verify(&facts.records).ok_or(Doubt::Proof)?;
-    if !evidence.gap.excludes(&evidence.leaf.leaf.representative, &facts.records) {
+    if !evidence
+        .gap
+        .excludes(&evidence.leaf.leaf.representative, &facts.records)
+    {
         return Err(Doubt::Unrelated);
     }
     Ok(Guilt::WrongRepresentative)
@@ -151,7 +173,10 @@ fn representative_missing(facts: &VersionFacts<'_>, evidence: &RepresentativeMis
 
 /// Two records with the same content: the later one is a duplicate of the earlier.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "scale", derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking))]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
 #[cfg_attr(feature = "scale", derive(scale_info::TypeInfo))]
 pub struct Duplicate {
     /// The contribution that has it first.
@@ -164,7 +189,12 @@ pub struct Duplicate {
     pub copy: Opening<RecordLeaf>,
 }
 
-fields!(Duplicate { first, original, second, copy });
+fields!(Duplicate {
+    first,
+    original,
+    second,
+    copy
+});
 
 impl Object for Duplicate {
     const TAG: crate::hash::Tag = *b"DUP1";
@@ -184,5 +214,8 @@ fn duplicate(registry: &dyn Registry, evidence: &Duplicate) -> Finding {
         return Err(Doubt::Unrelated);
     }
     let earlier = (first.reserved, evidence.original.index) < (second.reserved, evidence.copy.index);
-    found(earlier && (evidence.first == evidence.second || first.reserved < second.reserved), Guilt::Duplicate)
+    found(
+        earlier && (evidence.first == evidence.second || first.reserved < second.reserved),
+        Guilt::Duplicate,
+    )
 }

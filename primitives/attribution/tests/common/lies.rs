@@ -1,4 +1,5 @@
-//! Every number that can be lied about. The patterns name every field, so a new one does not compile until it is listed.
+//! Every number that can be lied about. The patterns name every field, so a new one does not compile until it
+//! is listed.
 
 use super::Rng;
 use openledger_attribution::{
@@ -155,6 +156,9 @@ impl Numbers for BasisLeaf {
             Self::Vector(entries) => ("vector", entries.numbers()),
             Self::Spectrum(spectrum) => ("spectrum", spectrum.numbers()),
         };
-        inner.into_iter().map(|(name, number)| (format!("{case}.{name}"), number)).collect()
+        inner
+            .into_iter()
+            .map(|(name, number)| (format!("{case}.{name}"), number))
+            .collect()
     }
 }

@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub)]
 
 pub mod lies;
+pub mod plants;
 pub mod watch;
 pub mod world;
 
@@ -14,19 +15,29 @@ use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRu
 pub fn seed() -> u64 {
     let seed = match std::env::var("ATTRIBUTION_SEED") {
         Ok(text) => text.parse().expect("ATTRIBUTION_SEED is a number"),
-        Err(_) => {
-            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() as u64
-        },
+        Err(_) => std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap()
+            .as_nanos() as u64,
     };
     println!("seed {seed} (again with ATTRIBUTION_SEED={seed})");
     seed
 }
 
-/// Runs a property on `cases` random values of `strategy`.
+/// How many times the usual number of cases to run: `ATTRIBUTION_SCALE`, else 1.
+pub fn scale() -> u32 {
+    std::env::var("ATTRIBUTION_SCALE").map_or(1, |text| text.parse().expect("ATTRIBUTION_SCALE is a number"))
+}
+
+/// Runs a property on `cases` random values of `strategy`, times [`scale`].
 pub fn law<S: Strategy>(cases: u32, strategy: S, test: impl Fn(S::Value) -> Result<(), TestCaseError>) {
     let seed = seed();
     let key = keccak(&[&seed.to_be_bytes()]);
-    let config = Config { cases, failure_persistence: None, ..Config::default() };
+    let config = Config {
+        cases: cases * scale(),
+        failure_persistence: None,
+        ..Config::default()
+    };
     let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &key));
     if let Err(error) = runner.run(&strategy, test) {
         panic!("with ATTRIBUTION_SEED={seed}: {error}");
@@ -70,7 +81,8 @@ impl Rng {
     }
 }
 
-/// A consumer whose signatures are hashes: cheap enough for many worlds. Real keys are tested in `voucher.rs`.
+/// A consumer whose signatures are hashes: cheap enough for many worlds. Real keys are tested in
+/// `voucher.rs`.
 #[derive(Clone, Copy, Debug)]
 pub enum Consumer {
     Substrate(Account),
@@ -93,13 +105,13 @@ impl Consumer {
                 let mut signature = [0; 64];
                 signature[..32].copy_from_slice(&digest);
                 Signature::Sr25519(signature)
-            },
+            }
             Self::Ethereum(key) => {
                 let digest = keccak(&[&voucher.eip712_digest(chain_id), key]);
                 let mut signature = [0; 65];
                 signature[..32].copy_from_slice(&digest);
                 Signature::Ecdsa(signature)
-            },
+            }
         }
     }
 }

@@ -21,7 +21,10 @@ pub struct Grove<L> {
 
 impl<L: Leaf> Grove<L> {
     pub fn new(leaves: &[L]) -> Self {
-        Self { leaves: leaves.to_vec(), tree: Tree::new(leaves).unwrap() }
+        Self {
+            leaves: leaves.to_vec(),
+            tree: Tree::new(leaves).unwrap(),
+        }
     }
 
     pub fn open(&self, at: usize) -> Option<Opening<L>> {
@@ -33,12 +36,19 @@ impl<L: Leaf> Grove<L> {
     }
 
     pub fn range(&self, start: usize, end: usize) -> Range<L> {
-        self.tree.open_range(start as u64, &self.leaves[start..end]).unwrap()
+        self.tree
+            .open_range(start as u64, &self.leaves[start..end])
+            .unwrap()
     }
 
     pub fn neighbours(&self) -> Vec<Neighbours<L>> {
         let all = self.all();
-        all.windows(2).map(|pair| Neighbours { left: pair[0].clone(), right: pair[1].clone() }).collect()
+        all.windows(2)
+            .map(|pair| Neighbours {
+                left: pair[0].clone(),
+                right: pair[1].clone(),
+            })
+            .collect()
     }
 }
 
@@ -72,7 +82,11 @@ pub fn batch_facts(world: &World) -> BatchFacts<'_> {
 }
 
 pub fn index_facts(world: &World) -> IndexFacts<'_> {
-    IndexFacts { header: &world.index.header, order: &world.order, registry: &world.chain }
+    IndexFacts {
+        header: &world.index.header,
+        order: &world.order,
+        registry: &world.chain,
+    }
 }
 
 /// All evidence about the batch.
@@ -90,16 +104,27 @@ pub fn batch_evidence(world: &World) -> Vec<BatchEvidence> {
     evidence.extend(credits.neighbours().into_iter().map(BatchEvidence::Credits));
     for (at, pair) in receipts.neighbours().into_iter().enumerate() {
         let receipt = world.answers[at + 1].receipt;
-        evidence.push(BatchEvidence::Chain(ReceiptProof { leaves: pair, receipt }));
+        evidence.push(BatchEvidence::Chain(ReceiptProof {
+            leaves: pair,
+            receipt,
+        }));
     }
 
     for (at, leaf) in receipts.all().into_iter().enumerate() {
         let receipt = world.answers[at].receipt;
         for channel in channels.all() {
-            let rules = ReceiptRules { leaf: leaf.clone(), receipt, channel: channel.clone() };
+            let rules = ReceiptRules {
+                leaf: leaf.clone(),
+                receipt,
+                channel: channel.clone(),
+            };
             evidence.push(BatchEvidence::Receipt(rules));
             for last in [false, true] {
-                let beyond = if last { receipts.open(at + 1) } else { at.checked_sub(1).and_then(|at| receipts.open(at)) };
+                let beyond = if last {
+                    receipts.open(at + 1)
+                } else {
+                    at.checked_sub(1).and_then(|at| receipts.open(at))
+                };
                 evidence.push(BatchEvidence::ChannelEnd(ChannelEnd {
                     channel: channel.clone(),
                     receipt: leaf.clone(),
@@ -109,19 +134,38 @@ pub fn batch_evidence(world: &World) -> Vec<BatchEvidence> {
             }
         }
         for gap in channels.gaps(&leaf.leaf.channel) {
-            evidence.push(BatchEvidence::ChannelMissing(ChannelMissing { receipt: leaf.clone(), gap }));
+            evidence.push(BatchEvidence::ChannelMissing(ChannelMissing {
+                receipt: leaf.clone(),
+                gap,
+            }));
         }
-        for (output, text) in [(false, &world.answers[at].prompt), (true, &world.answers[at].output)] {
+        for (output, text) in [
+            (false, &world.answers[at].prompt),
+            (true, &world.answers[at].output),
+        ] {
             let root = Tree::new(text).unwrap().root();
-            evidence.push(BatchEvidence::Count(TextCount { leaf: leaf.clone(), receipt, output: Flag(output), root }));
+            evidence.push(BatchEvidence::Count(TextCount {
+                leaf: leaf.clone(),
+                receipt,
+                output: Flag(output),
+                root,
+            }));
         }
         let before = at.checked_sub(1).and_then(|at| receipts.open(at));
         let attribution = Some(world.answers[at].attribution.clone());
-        evidence.push(BatchEvidence::Totals(RunningTotals { before, leaf, receipt, attribution }));
+        evidence.push(BatchEvidence::Totals(RunningTotals {
+            before,
+            leaf,
+            receipt,
+            attribution,
+        }));
     }
     for channel in channels.all() {
         for gap in receipts.gaps(&channel.leaf.channel) {
-            evidence.push(BatchEvidence::ChannelUnused(ChannelUnused { channel: channel.clone(), gap }));
+            evidence.push(BatchEvidence::ChannelUnused(ChannelUnused {
+                channel: channel.clone(),
+                gap,
+            }));
         }
     }
 
@@ -136,15 +180,23 @@ pub fn batch_evidence(world: &World) -> Vec<BatchEvidence> {
     }
     for part in parts.all() {
         let draw = draws.open(part.leaf.source as usize);
-        evidence.push(BatchEvidence::PartOfForfeit(PartOfForfeit { part: part.clone(), draw }));
+        evidence.push(BatchEvidence::PartOfForfeit(PartOfForfeit {
+            part: part.clone(),
+            draw,
+        }));
         for credit in credits.all() {
-            evidence.push(BatchEvidence::CreditRange(CreditRange { credit, part: part.clone() }));
+            evidence.push(BatchEvidence::CreditRange(CreditRange {
+                credit,
+                part: part.clone(),
+            }));
         }
     }
     for credit in credits.all() {
         evidence.push(BatchEvidence::CreditShape(credit.clone()));
         let first = parts.open(credit.leaf.first as usize);
-        let last = (credit.leaf.end as usize).checked_sub(1).and_then(|at| parts.open(at));
+        let last = (credit.leaf.end as usize)
+            .checked_sub(1)
+            .and_then(|at| parts.open(at));
         if let (Some(first), Some(last)) = (first, last) {
             evidence.push(BatchEvidence::CreditSum(CreditSum { credit, first, last }));
         }
@@ -171,16 +223,25 @@ fn answer_proofs(
     let proof = |at: usize, draw| {
         let answer = &world.answers[at];
         let attribution = answer.attribution.clone();
-        Some(AnswerProof { leaf: receipts.open(at)?, receipt: answer.receipt, attribution, draw })
+        Some(AnswerProof {
+            leaf: receipts.open(at)?,
+            receipt: answer.receipt,
+            attribution,
+            draw,
+        })
     };
     if world.is_sampled() {
         let open = |draw: Opening<openledger_attribution::batch::DrawLeaf>| {
             let at = draw.leaf.receipt as usize;
-            (at < world.answers.len()).then(|| proof(at, Some(draw))).flatten()
+            (at < world.answers.len())
+                .then(|| proof(at, Some(draw)))
+                .flatten()
         };
         draws.all().into_iter().filter_map(open).collect()
     } else {
-        (0..world.answers.len()).filter_map(|at| proof(at, None)).collect()
+        (0..world.answers.len())
+            .filter_map(|at| proof(at, None))
+            .collect()
     }
 }
 
@@ -203,19 +264,39 @@ fn answer_evidence(
         let root = blocks.tree.root();
         for block in blocks.all() {
             let block = Some(block);
-            evidence.push(BatchEvidence::Query(QueryBlock { answer: boxed(), layout: layout(), root, block }));
+            evidence.push(BatchEvidence::Query(QueryBlock {
+                answer: boxed(),
+                layout: layout(),
+                root,
+                block,
+            }));
         }
     }
     for (at, entry) in (0u16..).zip(&proof.attribution.list) {
         if let Some(row) = rows.open(entry.row as usize) {
-            evidence.push(BatchEvidence::NamedRow(NamedRow { answer: boxed(), entry: at, row: row.clone() }));
+            evidence.push(BatchEvidence::NamedRow(NamedRow {
+                answer: boxed(),
+                entry: at,
+                row: row.clone(),
+            }));
             let query = answer.query.clone();
-            evidence.push(BatchEvidence::Score(WrongScore { answer: boxed(), entry: at, layout: layout(), query, row }));
+            evidence.push(BatchEvidence::Score(WrongScore {
+                answer: boxed(),
+                entry: at,
+                layout: layout(),
+                query,
+                row,
+            }));
         }
     }
     for row in rows.all() {
         let query = answer.query.clone();
-        evidence.push(BatchEvidence::LeftOut(LeftOut { answer: boxed(), layout: layout(), query, row }));
+        evidence.push(BatchEvidence::LeftOut(LeftOut {
+            answer: boxed(),
+            layout: layout(),
+            query,
+            row,
+        }));
     }
 
     for contributor in world.accounts() {
@@ -223,14 +304,22 @@ fn answer_evidence(
     }
     for part in parts.all() {
         if part.leaf.source == proof.draw.as_ref().map_or(proof.leaf.index, |draw| draw.index) {
-            evidence.push(BatchEvidence::Part(PartOfAnswer { part, answer: boxed() }));
+            evidence.push(BatchEvidence::Part(PartOfAnswer {
+                part,
+                answer: boxed(),
+            }));
         }
     }
 
     for record in 0..proof.attribution.retrieved.len() as u16 {
         let entry = proof.attribution.retrieved[usize::from(record)].entry as usize;
         if let Some(corpus) = corpus.open(entry) {
-            evidence.push(BatchEvidence::NamedRecord(NamedRecord { answer: boxed(), span: None, record, corpus }));
+            evidence.push(BatchEvidence::NamedRecord(NamedRecord {
+                answer: boxed(),
+                span: None,
+                record,
+                corpus,
+            }));
         }
     }
     span_evidence(world, proof, &corpus, evidence);
@@ -244,7 +333,11 @@ fn part_evidence(
 ) {
     let source = proof.draw.as_ref().map_or(proof.leaf.index, |draw| draw.index);
     for gap in parts.gaps(&(contributor, source)) {
-        evidence.push(BatchEvidence::PartMissing(PartMissing { answer: proof.clone(), contributor, gap }));
+        evidence.push(BatchEvidence::PartMissing(PartMissing {
+            answer: proof.clone(),
+            contributor,
+            gap,
+        }));
     }
 }
 
@@ -267,20 +360,38 @@ fn span_evidence(
     let tokens = Grove::<TokenLeaf>::new(&index.tokens);
     let table = Grove::<TableLeaf>::new(&index.table);
     let all_table = table.all();
-    let whole_text =
-        || TextProof { root: text.tree.root(), chunks: text.range(0, text.leaves.len()) };
-    let words: Vec<u32> = answer.output.iter().flat_map(|leaf| leaf.tokens.iter().copied()).collect();
+    let whole_text = || TextProof {
+        root: text.tree.root(),
+        chunks: text.range(0, text.leaves.len()),
+    };
+    let words: Vec<u32> = answer
+        .output
+        .iter()
+        .flat_map(|leaf| leaf.tokens.iter().copied())
+        .collect();
     let total = words.len() as u64;
-    let output = Window { start: 0, tokens: words, total };
+    let output = Window {
+        start: 0,
+        tokens: words,
+        total,
+    };
     let stream = stream(index);
     let size = stream.len() as u64;
-    let stream = Window { start: 0, tokens: stream, total: size };
+    let stream = Window {
+        start: 0,
+        tokens: stream,
+        total: size,
+    };
     let separator = index.header.verbatim.separator;
 
     for (at, span) in (0u16..).zip(&proof.attribution.spans) {
         let (start, end) = (u64::from(span.start), u64::from(span.end));
         for (n, record) in (0u16..).zip(&span.records) {
-            if let Some(corpus) = chunks(&tokens, record.position, record.position.saturating_add(end.saturating_sub(start))) {
+            if let Some(corpus) = chunks(
+                &tokens,
+                record.position,
+                record.position.saturating_add(end.saturating_sub(start)),
+            ) {
                 evidence.push(BatchEvidence::SpanMismatch(SpanMismatch {
                     answer: proof.clone(),
                     span: at,
@@ -291,11 +402,20 @@ fn span_evidence(
             }
             if let Some(corpus) = corpus.open(record.entry as usize) {
                 let answer = proof.clone();
-                evidence.push(BatchEvidence::NamedRecord(NamedRecord { answer, span: Some(at), record: n, corpus }));
+                evidence.push(BatchEvidence::NamedRecord(NamedRecord {
+                    answer,
+                    span: Some(at),
+                    record: n,
+                    corpus,
+                }));
             }
         }
-        let bounds =
-            SpanBounds { answer: proof.clone(), span: at, text: whole_text(), table: all_table.clone() };
+        let bounds = SpanBounds {
+            answer: proof.clone(),
+            span: at,
+            text: whole_text(),
+            table: all_table.clone(),
+        };
         evidence.push(BatchEvidence::SpanBounds(bounds));
         evidence.push(BatchEvidence::SpanInformation(SpanInformation {
             answer: proof.clone(),
@@ -356,16 +476,26 @@ pub fn index_evidence(world: &World) -> Vec<IndexEvidence> {
     evidence.extend(rows.neighbours().into_iter().map(IndexEvidence::Rows));
     for row in rows.all() {
         evidence.push(IndexEvidence::RowContributor(row.clone()));
-        evidence.push(IndexEvidence::RowBytes(RowBytes { row: row.clone(), layout: index.layout.clone() }));
+        evidence.push(IndexEvidence::RowBytes(RowBytes {
+            row: row.clone(),
+            layout: index.layout.clone(),
+        }));
         for corpus in corpus.all() {
-            evidence.push(IndexEvidence::Row(RowPlace { row: row.clone(), corpus }));
+            evidence.push(IndexEvidence::Row(RowPlace {
+                row: row.clone(),
+                corpus,
+            }));
         }
     }
     for (source, leaves) in sources.all().into_iter().zip(&index.versions) {
         for record in Grove::new(leaves).all() {
             for corpus in corpus.all() {
                 let (source, record) = (source.clone(), record.clone());
-                evidence.push(IndexEvidence::Corpus(CorpusRecord { source, record, corpus }));
+                evidence.push(IndexEvidence::Corpus(CorpusRecord {
+                    source,
+                    record,
+                    corpus,
+                }));
             }
         }
     }
@@ -379,21 +509,41 @@ pub fn index_evidence(world: &World) -> Vec<IndexEvidence> {
     for leaf in bases.all() {
         for other in bases.all() {
             let layout = index.layout.clone();
-            evidence.push(IndexEvidence::BasisPair(BasisPair { one: leaf.clone(), other, layout }));
+            evidence.push(IndexEvidence::BasisPair(BasisPair {
+                one: leaf.clone(),
+                other,
+                layout,
+            }));
         }
-        evidence.push(IndexEvidence::Basis(BasisShape { leaf, layout: index.layout.clone() }));
+        evidence.push(IndexEvidence::Basis(BasisShape {
+            leaf,
+            layout: index.layout.clone(),
+        }));
     }
 
     let counts: Vec<Grove<CountLeaf>> = index.counts.iter().map(|leaves| Grove::new(leaves)).collect();
     for entry in table.all() {
-        let counts = counts.iter().filter_map(|grove| grove.open(entry.index as usize)).collect();
+        let counts = counts
+            .iter()
+            .filter_map(|grove| grove.open(entry.index as usize))
+            .collect();
         let shards = shards.range(0, shards.leaves.len());
-        evidence.push(IndexEvidence::TableCount(TableCount { entry, shards, counts }));
+        evidence.push(IndexEvidence::TableCount(TableCount {
+            entry,
+            shards,
+            counts,
+        }));
     }
     for (at, shard) in shards.all().into_iter().enumerate() {
-        evidence.push(IndexEvidence::Shard(ShardShape { shard: shard.clone(), record: None }));
+        evidence.push(IndexEvidence::Shard(ShardShape {
+            shard: shard.clone(),
+            record: None,
+        }));
         for record in corpus.all() {
-            evidence.push(IndexEvidence::Shard(ShardShape { shard: shard.clone(), record: Some(record) }));
+            evidence.push(IndexEvidence::Shard(ShardShape {
+                shard: shard.clone(),
+                record: Some(record),
+            }));
         }
         let suffixes = Grove::new(&index.suffixes[at]);
         suffix_evidence(world, &shard, &suffixes, &counts[at], &tokens, &mut evidence);
@@ -412,13 +562,22 @@ fn suffix_evidence(
     let at = |position: u64| chunks(tokens, position, position.saturating_add(40).min(shard.leaf.to));
     let entries = suffixes.all();
     for entry in &entries {
-        evidence.push(IndexEvidence::SuffixRange(SuffixEntry { shard: shard.clone(), entry: entry.clone() }));
+        evidence.push(IndexEvidence::SuffixRange(SuffixEntry {
+            shard: shard.clone(),
+            entry: entry.clone(),
+        }));
     }
     for pair in entries.windows(2) {
         let (left, right) = (pair[0].clone(), pair[1].clone());
         let (left_tokens, right_tokens) = (at(left.leaf.position), at(right.leaf.position));
         let shard = shard.clone();
-        evidence.push(IndexEvidence::SuffixPair(SuffixPair { shard, left, right, left_tokens, right_tokens }));
+        evidence.push(IndexEvidence::SuffixPair(SuffixPair {
+            shard,
+            left,
+            right,
+            left_tokens,
+            right_tokens,
+        }));
     }
     let mut seen = std::collections::BTreeMap::new();
     for entry in &entries {
@@ -435,10 +594,21 @@ fn suffix_evidence(
     // Entries at either end of every token's run, and in the middle.
     let mut before = 0u64;
     for (token, count) in counts.leaves.iter().enumerate() {
-        for rank in [before, before + count.count / 2, before.saturating_add(count.count).saturating_sub(1)] {
-            let (Some(count), Some(entry)) = (counts.open(token), suffixes.open(rank as usize)) else { continue };
+        for rank in [
+            before,
+            before + count.count / 2,
+            before.saturating_add(count.count).saturating_sub(1),
+        ] {
+            let (Some(count), Some(entry)) = (counts.open(token), suffixes.open(rank as usize)) else {
+                continue;
+            };
             if let Some(tokens) = at(entry.leaf.position) {
-                evidence.push(IndexEvidence::ShardCount(ShardCount { shard: shard.clone(), count, entry, tokens }));
+                evidence.push(IndexEvidence::ShardCount(ShardCount {
+                    shard: shard.clone(),
+                    count,
+                    entry,
+                    tokens,
+                }));
             }
         }
         before = before.saturating_add(count.count);
@@ -449,14 +619,22 @@ fn suffix_evidence(
     let step = 1 + (end.saturating_sub(shard.leaf.from as usize)) / 40;
     for position in (shard.leaf.from as usize..end).step_by(step) {
         for length in [1usize, 3, 9] {
-            let Some(pattern) = stream.get(position..(position + length).min(end)) else { continue };
+            let Some(pattern) = stream.get(position..(position + length).min(end)) else {
+                continue;
+            };
             let below = |entry: &SuffixLeaf| {
-                stream.get(entry.position as usize..end).is_some_and(|suffix| suffix < pattern)
+                stream
+                    .get(entry.position as usize..end)
+                    .is_some_and(|suffix| suffix < pattern)
             };
             let rank = suffixes.leaves.partition_point(below);
             let shown = |at: Option<usize>| -> Option<ShownSuffix> {
                 let entry = suffixes.open(at?)?;
-                let tokens = chunks(tokens, entry.leaf.position, (entry.leaf.position + 20).min(shard.leaf.to))?;
+                let tokens = chunks(
+                    tokens,
+                    entry.leaf.position,
+                    (entry.leaf.position + 20).min(shard.leaf.to),
+                )?;
                 Some(ShownSuffix { entry, tokens })
             };
             if let Some(tokens) = at(position as u64) {
@@ -476,19 +654,35 @@ fn suffix_evidence(
 /// All evidence about a version.
 pub fn version_evidence(world: &World, version: usize) -> Vec<VersionEvidence> {
     let leaves = Grove::new(&world.index.versions[version]);
-    let mut evidence: Vec<VersionEvidence> =
-        leaves.neighbours().into_iter().map(VersionEvidence::Order).collect();
+    let mut evidence: Vec<VersionEvidence> = leaves
+        .neighbours()
+        .into_iter()
+        .map(VersionEvidence::Order)
+        .collect();
     for leaf in leaves.all() {
-        let records = world.chain.0.get(&leaf.leaf.record.contribution).map(|(_, records)| Grove::new(records));
+        let records = world
+            .chain
+            .0
+            .get(&leaf.leaf.record.contribution)
+            .map(|(_, records)| Grove::new(records));
         let record = records.and_then(|records| records.open(leaf.leaf.record.index as usize));
-        evidence.push(VersionEvidence::Record(VersionRecord { leaf: leaf.clone(), record }));
+        evidence.push(VersionEvidence::Record(VersionRecord {
+            leaf: leaf.clone(),
+            record,
+        }));
         for representative in leaves.all() {
             let leaf = leaf.clone();
-            evidence.push(VersionEvidence::Representative(Representative { leaf, representative }));
+            evidence.push(VersionEvidence::Representative(Representative {
+                leaf,
+                representative,
+            }));
         }
         for gap in leaves.gaps(&leaf.leaf.representative) {
             let leaf = leaf.clone();
-            evidence.push(VersionEvidence::RepresentativeMissing(RepresentativeMissing { leaf, gap }));
+            evidence.push(VersionEvidence::RepresentativeMissing(RepresentativeMissing {
+                leaf,
+                gap,
+            }));
         }
     }
     evidence
@@ -501,11 +695,17 @@ pub fn reveal(world: &World, wanted: &Wanted) -> Option<Reveal> {
     let index = &world.index;
     let receipt = |n: u64| {
         let receipt = world.answers.get(n as usize)?.receipt;
-        Some(RevealedReceipt { leaf: receipts.open(n as usize)?, receipt })
+        Some(RevealedReceipt {
+            leaf: receipts.open(n as usize)?,
+            receipt,
+        })
     };
     let attribution = |n: u64| {
         let attribution = world.answers.get(n as usize)?.attribution.clone();
-        Some(RevealedAttribution { receipt: receipt(n)?, attribution })
+        Some(RevealedAttribution {
+            receipt: receipt(n)?,
+            attribution,
+        })
     };
     let draw = |n: u64| {
         let draw = draws.open(n as usize)?;
@@ -517,14 +717,19 @@ pub fn reveal(world: &World, wanted: &Wanted) -> Option<Reveal> {
         Wanted::Receipt(n) => Reveal::Receipt(receipt(n)?),
         Wanted::Attribution(n) => Reveal::Attribution(attribution(n)?),
         Wanted::Draw(n) => Reveal::Draw(draw(n)?),
-        Wanted::Query(n) => {
-            Reveal::Query((attribution(n)?, world.answers.get(n as usize)?.query.leaves(&world.rule)?))
-        },
+        Wanted::Query(n) => Reveal::Query((
+            attribution(n)?,
+            world.answers.get(n as usize)?.query.leaves(&world.rule)?,
+        )),
         Wanted::DrawQuery(n) => {
             let draw = draw(n)?;
-            let blocks = world.answers.get(draw.draw.leaf.receipt as usize)?.query.leaves(&world.rule)?;
+            let blocks = world
+                .answers
+                .get(draw.draw.leaf.receipt as usize)?
+                .query
+                .leaves(&world.rule)?;
             Reveal::DrawQuery((draw, blocks))
-        },
+        }
         Wanted::Channel(n) => Reveal::Channel(Grove::new(&world.settled.channels).open(n as usize)?),
         Wanted::Part(n) => Reveal::Part(Grove::new(&world.ledger.parts).open(n as usize)?),
         Wanted::Credit(n) => Reveal::Credit(Grove::new(&world.ledger.credits).open(n as usize)?),
@@ -538,19 +743,28 @@ pub fn reveal(world: &World, wanted: &Wanted) -> Option<Reveal> {
             let suffixes = Grove::new(index.suffixes.get(shard as usize)?);
             let end = (start as usize + usize::from(length)).min(suffixes.leaves.len());
             let shard = Grove::new(&index.shards).open(shard as usize)?;
-            let none = || Range { start, leaves: vec![], path: vec![] };
-            let entries = if (start as usize) < end { suffixes.range(start as usize, end) } else { none() };
+            let none = || Range {
+                start,
+                leaves: vec![],
+                path: vec![],
+            };
+            let entries = if (start as usize) < end {
+                suffixes.range(start as usize, end)
+            } else {
+                none()
+            };
             Reveal::Suffixes((shard, entries))
-        },
+        }
         Wanted::Count((shard, token)) => {
             let count = Grove::new(index.counts.get(shard as usize)?).open(token as usize)?;
             Reveal::Count((Grove::new(&index.shards).open(shard as usize)?, count))
-        },
+        }
         Wanted::Record(_) => return None,
     })
 }
 
-/// Requests for everything that the batch's headers (or the index's) claim to have; of long trees the ends and the middle.
+/// Requests for everything that the batch's headers (or the index's) claim to have; of long trees the ends
+/// and the middle.
 pub fn requests(world: &World, of_index: bool) -> Vec<Wanted> {
     let mut wanted = Vec::new();
     let mut ask = |count: u64, make: &dyn Fn(u64) -> Wanted| {
@@ -608,8 +822,10 @@ pub fn batch_guilt(world: &World) -> Vec<Guilt> {
 /// What a watcher finds wrong with the index.
 pub fn index_guilt(world: &World) -> Vec<Guilt> {
     let facts = index_facts(world);
-    let mut guilt: Vec<Guilt> =
-        index_evidence(world).iter().filter_map(|evidence| guilt_of(judge_index(&facts, evidence))).collect();
+    let mut guilt: Vec<Guilt> = index_evidence(world)
+        .iter()
+        .filter_map(|evidence| guilt_of(judge_index(&facts, evidence)))
+        .collect();
     guilt.extend(withheld(world, true));
     guilt
 }
@@ -618,9 +834,14 @@ pub fn index_guilt(world: &World) -> Vec<Guilt> {
 pub fn version_guilt(world: &World) -> Vec<Guilt> {
     let mut guilt = Vec::new();
     for (at, source) in world.index.sources.iter().enumerate() {
-        let facts = VersionFacts { records: source.records, registry: &world.chain };
+        let facts = VersionFacts {
+            records: source.records,
+            registry: &world.chain,
+        };
         guilt.extend(
-            version_evidence(world, at).iter().filter_map(|evidence| guilt_of(judge_version(&facts, evidence))),
+            version_evidence(world, at)
+                .iter()
+                .filter_map(|evidence| guilt_of(judge_version(&facts, evidence))),
         );
     }
     guilt
@@ -628,7 +849,15 @@ pub fn version_guilt(world: &World) -> Vec<Guilt> {
 
 fn withheld(world: &World, of_index: bool) -> Vec<Guilt> {
     let facts = reveal_facts(world);
-    let judge = |wanted: &Wanted| guilt_of(judge_reveal(&facts, wanted, reveal(world, wanted).as_ref(), 10, 11));
+    let judge = |wanted: &Wanted| {
+        guilt_of(judge_reveal(
+            &facts,
+            wanted,
+            reveal(world, wanted).as_ref(),
+            10,
+            11,
+        ))
+    };
     requests(world, of_index).iter().filter_map(judge).collect()
 }
 
@@ -644,7 +873,9 @@ pub fn assert_innocent(guilt: &[Guilt]) -> Result<(), TestCaseError> {
     if guilt.is_empty() {
         return Ok(());
     }
-    Err(TestCaseError::fail(format!("an honest world was found guilty: {guilt:?}")))
+    Err(TestCaseError::fail(format!(
+        "an honest world was found guilty: {guilt:?}"
+    )))
 }
 
 /// The canonical bytes of evidence with one bit flipped.

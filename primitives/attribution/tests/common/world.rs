@@ -1,5 +1,5 @@
-//! A small honest world: contributions, versions, an index with all three channels, paid answers, a settled batch.
-//! All of it is what parties publish, so that a test can change one number and commit to it.
+//! A small honest world: contributions, versions, an index with all three channels, paid answers, a settled
+//! batch. All of it is what parties publish, so that a test can change one number and commit to it.
 
 use super::{Consumer, Keys, Rng};
 use openledger_attribution::{
@@ -16,8 +16,8 @@ use openledger_attribution::{
     text::{text_leaves, token_leaves, unit_tokens, units, TextLeaf, TokenLeaf, Window},
     tree::{Leaf, Root, Tree},
     verbatim::{
-        canonical_end, matched, select, starts_span, CountLeaf, ShardLeaf, Span, SpanRecord, SuffixLeaf, Table,
-        TableLeaf, Verbatim, ENDS_SENTENCE, JUDGED, MAX_SPAN_RECORDS, STARTS_WORD,
+        canonical_end, matched, select, starts_span, CountLeaf, ShardLeaf, Span, SpanRecord, SuffixLeaf,
+        Table, TableLeaf, Verbatim, ENDS_SENTENCE, JUDGED, MAX_SPAN_RECORDS, STARTS_WORD,
     },
     verdict::{Contribution, IndexOrder, Registry},
     voucher::{Mode, Terms, Voucher},
@@ -87,7 +87,10 @@ pub fn root<L: Leaf>(leaves: &[L]) -> Root {
 }
 
 pub fn random_sketch(rng: &mut Rng, layout: &Layout, floor: i8) -> Sketch {
-    let mut sketch = Sketch { exponents: vec![], lanes: vec![] };
+    let mut sketch = Sketch {
+        exponents: vec![],
+        lanes: vec![],
+    };
     for module in &layout.modules {
         if rng.chance(10) {
             sketch.exponents.push(floor);
@@ -119,7 +122,10 @@ fn near(rng: &mut Rng, sketch: &Sketch) -> Sketch {
             (i64::from(*lane) + rng.between(-30, 30)).clamp(-127, 127) as i8
         }
     });
-    let mut near = Sketch { exponents: sketch.exponents.clone(), lanes: lanes.collect() };
+    let mut near = Sketch {
+        exponents: sketch.exponents.clone(),
+        lanes: lanes.collect(),
+    };
     for (lane, original) in near.lanes.iter_mut().zip(&sketch.lanes) {
         // Keep every block's peak at 64 or more.
         if original.unsigned_abs() >= 64 && lane.unsigned_abs() < 64 {
@@ -143,9 +149,21 @@ pub fn random_split(rng: &mut Rng) -> Split {
 }
 
 pub fn random_mix(rng: &mut Rng) -> Mix {
-    let influence = if rng.chance(20) { 0 } else { rng.below(800_000_000) as u32 };
-    let verbatim = if rng.chance(20) { 0 } else { rng.below(u64::from(1_000_000_000 - influence)) as u32 };
-    Mix { influence, verbatim, retrieval: 1_000_000_000 - influence - verbatim }
+    let influence = if rng.chance(20) {
+        0
+    } else {
+        rng.below(800_000_000) as u32
+    };
+    let verbatim = if rng.chance(20) {
+        0
+    } else {
+        rng.below(u64::from(1_000_000_000 - influence)) as u32
+    };
+    Mix {
+        influence,
+        verbatim,
+        retrieval: 1_000_000_000 - influence - verbatim,
+    }
 }
 
 impl World {
@@ -193,12 +211,27 @@ impl World {
             let consumer = keys[rng.below(3) as usize];
             let from = u128::from(rng.below(1 << 60));
             let channel = 5 + channel * 3;
-            cursors.push(ChannelLeaf { channel, consumer: consumer.account(), from, to: from });
+            cursors.push(ChannelLeaf {
+                channel,
+                consumer: consumer.account(),
+                from,
+                to: from,
+            });
             let (mut accepted, mut previous) = (from, if rng.chance(50) { NONE } else { rng.hash() });
             for _ in 0..1 + rng.below(3) {
                 let answer = answer(
-                    rng, &index, &rule, &table, &order_of_batch, consumer, genesis, chain_id, channel, accepted,
-                    previous, submitted,
+                    rng,
+                    &index,
+                    &rule,
+                    &table,
+                    &order_of_batch,
+                    consumer,
+                    genesis,
+                    chain_id,
+                    channel,
+                    accepted,
+                    previous,
+                    submitted,
                 );
                 accepted = answer.receipt.cumulative().unwrap();
                 previous = answer.receipt.hash();
@@ -214,8 +247,11 @@ impl World {
         rng.shuffle(&mut permutation);
         passed = permutation.iter().map(|at| passed[*at].clone()).collect();
         let (settled, ledger) = settle(&order_of_batch, &cursors, &passed).unwrap();
-        let answers: Vec<Answer> =
-            settled.order.iter().map(|at| answers[permutation[*at]].clone()).collect();
+        let answers: Vec<Answer> = settled
+            .order
+            .iter()
+            .map(|at| answers[permutation[*at]].clone())
+            .collect();
 
         let ledger = ledger.unwrap_or_else(|| {
             let header = &settled.header;
@@ -262,15 +298,20 @@ impl World {
 
     /// Tells all contributors and one stranger.
     pub fn accounts(&self) -> Vec<Account> {
-        let mut accounts: Vec<Account> = self.chain.0.values().map(|(known, _)| known.contributor).collect();
+        let mut accounts: Vec<Account> = self
+            .chain
+            .0
+            .values()
+            .map(|(known, _)| known.contributor)
+            .collect();
         accounts.push([0x55; 32]);
         accounts.sort_unstable();
         accounts.dedup();
         accounts
     }
 
-    /// Commits to the answers as they now are, from `first` on: consumers saw these receipts, so later vouchers name
-    /// them. Leaf fields, roots and headers follow; nothing else is made right.
+    /// Commits to the answers as they now are, from `first` on: consumers saw these receipts, so later
+    /// vouchers name them. Leaf fields, roots and headers follow; nothing else is made right.
     pub fn recommit_answers(&mut self, first: usize) {
         for at in 0..self.answers.len() {
             if at >= first && !self.is_sampled() {
@@ -335,7 +376,11 @@ fn contributions(rng: &mut Rng) -> (Chain, BTreeMap<RecordId, Vec<u32>>) {
     rng.shuffle(&mut reservations);
     for n in 0..2 + rng.below(3) {
         let contribution = 3 + 4 * n;
-        let contributor = if n > 1 && rng.chance(30) { [0xA0; 32] } else { [0xA0 + n as u8; 32] };
+        let contributor = if n > 1 && rng.chance(30) {
+            [0xA0; 32]
+        } else {
+            [0xA0 + n as u8; 32]
+        };
         let mut leaves = Vec::new();
         for record in 0..1 + rng.below(4) {
             let length = match rng.below(20) {
@@ -343,14 +388,29 @@ fn contributions(rng: &mut Rng) -> (Chain, BTreeMap<RecordId, Vec<u32>>) {
                 1 => 200 + rng.below(400),
                 _ => 4 + rng.below(40),
             };
-            let tokens: Vec<u32> = (0..length).map(|_| rng.below(u64::from(TOKEN_IDS)) as u32).collect();
+            let tokens: Vec<u32> = (0..length)
+                .map(|_| rng.below(u64::from(TOKEN_IDS)) as u32)
+                .collect();
             let bytes: Vec<u8> = tokens.iter().map(|token| *token as u8).collect();
             // Records are told apart by their content; equal ones are tested on their own.
             let content = keccak(&[&contribution.to_be_bytes(), &record.to_be_bytes(), &bytes]);
-            leaves.push(RecordLeaf { content, bytes: bytes.len() as u32 });
-            contents.insert(RecordId { contribution, index: record as u32 }, tokens);
+            leaves.push(RecordLeaf {
+                content,
+                bytes: bytes.len() as u32,
+            });
+            contents.insert(
+                RecordId {
+                    contribution,
+                    index: record as u32,
+                },
+                tokens,
+            );
         }
-        let known = Contribution { contributor, records: root(&leaves), reserved: reservations[n as usize] };
+        let known = Contribution {
+            contributor,
+            records: root(&leaves),
+            reserved: reservations[n as usize],
+        };
         chain.0.insert(contribution, (known, leaves));
     }
     (chain, contents)
@@ -384,9 +444,15 @@ fn index(rng: &mut Rng, chain: &Chain, contents: &BTreeMap<RecordId, Vec<u32>>) 
                 continue;
             }
             for (at, record) in (0u32..).zip(records) {
-                let id = RecordId { contribution: *contribution, index: at };
-                let others: Vec<RecordId> =
-                    leaves.iter().filter(|leaf| leaf.is_representative()).map(|leaf| leaf.record).collect();
+                let id = RecordId {
+                    contribution: *contribution,
+                    index: at,
+                };
+                let others: Vec<RecordId> = leaves
+                    .iter()
+                    .filter(|leaf| leaf.is_representative())
+                    .map(|leaf| leaf.record)
+                    .collect();
                 let representative = if !others.is_empty() && rng.chance(15) {
                     others[rng.below(others.len() as u64) as usize]
                 } else {
@@ -400,7 +466,11 @@ fn index(rng: &mut Rng, chain: &Chain, contents: &BTreeMap<RecordId, Vec<u32>>) 
                 });
             }
         }
-        sources.push(SourceLeaf { datanet: 1, version: version as u32, records: root(&leaves) });
+        sources.push(SourceLeaf {
+            datanet: 1,
+            version: version as u32,
+            records: root(&leaves),
+        });
         versions.push(leaves);
     }
 
@@ -435,18 +505,28 @@ fn index(rng: &mut Rng, chain: &Chain, contents: &BTreeMap<RecordId, Vec<u32>>) 
     for module in &layout.modules {
         for size in [module.rows, module.columns] {
             for row in 0..size {
-                bases.push(BasisLeaf::Vector((0..size).map(|at| if at == row { 1 << 14 } else { 0 }).collect()));
+                bases.push(BasisLeaf::Vector(
+                    (0..size).map(|at| if at == row { 1 << 14 } else { 0 }).collect(),
+                ));
             }
         }
         for _ in 0..module.rows {
-            let values = (0..module.columns).map(|_| 1 + rng.below(1 << 31) as u32).collect();
-            bases.push(BasisLeaf::Spectrum(Spectrum { exponent: rng.between(-40, 40) as i16, values }));
+            let values = (0..module.columns)
+                .map(|_| 1 + rng.below(1 << 31) as u32)
+                .collect();
+            bases.push(BasisLeaf::Spectrum(Spectrum {
+                exponent: rng.between(-40, 40) as i16,
+                values,
+            }));
         }
     }
 
     // One or two shards, cut between records.
     let mut starts: Vec<u64> = vec![0];
-    let cut = stream.iter().enumerate().position(|(at, token)| at > stream.len() / 2 && *token == TOKEN_IDS);
+    let cut = stream
+        .iter()
+        .enumerate()
+        .position(|(at, token)| at > stream.len() / 2 && *token == TOKEN_IDS);
     if let Some(cut) = cut.filter(|cut| cut + 1 < stream.len() && rng.chance(60)) {
         starts.push(cut as u64 + 1);
     }
@@ -454,14 +534,25 @@ fn index(rng: &mut Rng, chain: &Chain, contents: &BTreeMap<RecordId, Vec<u32>>) 
     for (at, from) in starts.iter().enumerate() {
         let to = starts.get(at + 1).copied().unwrap_or(stream.len() as u64);
         let mut entries: Vec<u64> = (*from..to).collect();
-        let judged = |position: u64| &stream[position as usize..(position as usize + JUDGED).min(to as usize)];
+        let judged =
+            |position: u64| &stream[position as usize..(position as usize + JUDGED).min(to as usize)];
         entries.sort_by(|a, b| judged(*a).cmp(judged(*b)));
-        let entries: Vec<SuffixLeaf> = entries.into_iter().map(|position| SuffixLeaf { position }).collect();
+        let entries: Vec<SuffixLeaf> = entries
+            .into_iter()
+            .map(|position| SuffixLeaf { position })
+            .collect();
         let own = &stream[*from as usize..to as usize];
         let tally: Vec<CountLeaf> = (0..=TOKEN_IDS)
-            .map(|token| CountLeaf { count: own.iter().filter(|other| **other == token).count() as u64 })
+            .map(|token| CountLeaf {
+                count: own.iter().filter(|other| **other == token).count() as u64,
+            })
             .collect();
-        shards.push(ShardLeaf { from: *from, to, suffixes: root(&entries), counts: root(&tally) });
+        shards.push(ShardLeaf {
+            from: *from,
+            to,
+            suffixes: root(&entries),
+            counts: root(&tally),
+        });
         suffixes.push(entries);
         counts.push(tally);
     }
@@ -510,8 +601,20 @@ fn index(rng: &mut Rng, chain: &Chain, contents: &BTreeMap<RecordId, Vec<u32>>) 
         retrieval: order.retrieval,
     };
     header.check(&layout).unwrap();
-    let index =
-        Index { header, layout, sources, versions, corpus, rows, bases, tokens, shards, suffixes, counts, table };
+    let index = Index {
+        header,
+        layout,
+        sources,
+        versions,
+        corpus,
+        rows,
+        bases,
+        tokens,
+        shards,
+        suffixes,
+        counts,
+        table,
+    };
     (index, order)
 }
 
@@ -522,17 +625,34 @@ pub fn flags(token: u32) -> u8 {
 }
 
 pub fn stream(index: &Index) -> Vec<u32> {
-    index.tokens.iter().flat_map(|leaf| leaf.tokens.iter().copied()).collect()
+    index
+        .tokens
+        .iter()
+        .flat_map(|leaf| leaf.tokens.iter().copied())
+        .collect()
 }
 
 /// The spans of an answer by trying every start at every place: slow and plain.
 pub fn spans(index: &Index, table: &Table, output: &[u32]) -> Vec<Span> {
     let corpus = stream(index);
     let total = corpus.len() as u64;
-    let corpus = Window { start: 0, tokens: corpus, total };
-    let text = Window { start: 0, tokens: output.to_vec(), total: output.len() as u64 };
+    let corpus = Window {
+        start: 0,
+        tokens: corpus,
+        total,
+    };
+    let text = Window {
+        start: 0,
+        tokens: output.to_vec(),
+        total: output.len() as u64,
+    };
     let separator = index.header.verbatim.separator;
-    let longest = |start: u64| (0..total).map(|at| matched(&text, start, &corpus, at, separator)).max().unwrap_or(0);
+    let longest = |start: u64| {
+        (0..total)
+            .map(|at| matched(&text, start, &corpus, at, separator))
+            .max()
+            .unwrap_or(0)
+    };
     let mut pieces = Vec::new();
     for start in 0..text.total {
         if starts_span(table, &text, start) == Some(true) {
@@ -551,15 +671,25 @@ pub fn spans(index: &Index, table: &Table, output: &[u32]) -> Vec<Span> {
             let (_, first) = unpack(before);
             before += leaf.sum().unwrap();
             let last = (first + u64::from(leaf.tokens)).saturating_sub(length);
-            let found = (first..=last)
-                .find(|at| matched(&text, u64::from(start), &corpus, *at, separator) >= length);
+            let found =
+                (first..=last).find(|at| matched(&text, u64::from(start), &corpus, *at, separator) >= length);
             if let Some(position) = found.filter(|at| at + length <= first + u64::from(leaf.tokens)) {
                 let (record, contributor) = (leaf.record, leaf.contributor);
-                records.push(SpanRecord { entry, record, contributor, position });
+                records.push(SpanRecord {
+                    entry,
+                    record,
+                    contributor,
+                    position,
+                });
             }
         }
         records.truncate(MAX_SPAN_RECORDS);
-        Span { start, end, information, records }
+        Span {
+            start,
+            end,
+            information,
+            records,
+        }
     };
     kept.into_iter().map(names).collect()
 }
@@ -596,7 +726,12 @@ fn answer(
         if rng.chance(60) {
             let from = rng.below(corpus.len() as u64) as usize;
             let length = rng.below(25) as usize;
-            output.extend(corpus[from..].iter().take(length).take_while(|token| **token != TOKEN_IDS));
+            output.extend(
+                corpus[from..]
+                    .iter()
+                    .take(length)
+                    .take_while(|token| **token != TOKEN_IDS),
+            );
         } else {
             output.extend((0..rng.below(10)).map(|_| rng.below(u64::from(TOKEN_IDS)) as u32));
         }
@@ -604,12 +739,18 @@ fn answer(
     if rng.chance(5) {
         output.extend((0..300).map(|_| rng.below(u64::from(TOKEN_IDS)) as u32));
     }
-    let prompt: Vec<u32> = (0..1 + rng.below(300)).map(|_| rng.below(u64::from(TOKEN_IDS)) as u32).collect();
+    let prompt: Vec<u32> = (0..1 + rng.below(300))
+        .map(|_| rng.below(u64::from(TOKEN_IDS)) as u32)
+        .collect();
 
     let mut retrieved: Vec<Retrieved> = (0u64..)
         .zip(&index.corpus)
         .filter(|_| rng.chance(20))
-        .map(|(entry, leaf)| Retrieved { entry, record: leaf.record, contributor: leaf.contributor })
+        .map(|(entry, leaf)| Retrieved {
+            entry,
+            record: leaf.record,
+            contributor: leaf.contributor,
+        })
         .collect();
     rng.shuffle(&mut retrieved);
 
@@ -628,12 +769,21 @@ fn answer(
         generation: batch.generation,
         index: batch.index,
         tariff: batch.tariff,
-        mode: if rng.chance(50) { Mode::Verifiable } else { Mode::Fast },
+        mode: if rng.chance(50) {
+            Mode::Verifiable
+        } else {
+            Mode::Fast
+        },
         prompt: root(&prompt).hash::<TextLeaf>(),
         parameters: rng.hash(),
         seed: rng.next(),
     };
-    let fee = batch.tariff.fee(input_tokens, output_tokens).unwrap().total().unwrap();
+    let fee = batch
+        .tariff
+        .fee(input_tokens, output_tokens)
+        .unwrap()
+        .total()
+        .unwrap();
     let voucher = Voucher {
         genesis,
         channel,
@@ -652,7 +802,18 @@ fn answer(
         output_tokens,
         fee,
         output: root(&output).hash::<TextLeaf>(),
-        attribution: if batch.is_sampled() { NONE } else { attribution.hash() },
+        attribution: if batch.is_sampled() {
+            NONE
+        } else {
+            attribution.hash()
+        },
     };
-    Answer { receipt, consumer, attribution, query, prompt, output }
+    Answer {
+        receipt,
+        consumer,
+        attribution,
+        query,
+        prompt,
+        output,
+    }
 }
