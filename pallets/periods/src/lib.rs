@@ -111,6 +111,8 @@ impl Default for PeriodSet {
     }
 }
 
+// The macro's own code expects what it has just checked.
+#[allow(clippy::expect_used)]
 #[frame_support::pallet]
 pub mod pallet {
     use super::*;

@@ -74,6 +74,8 @@ pub const AUDIT_LOOKUPS: u32 = 500;
 /// A balance of the configured currency.
 pub type BalanceOf<T> = <<T as Config>::Currency as Inspect<<T as frame_system::Config>::AccountId>>::Balance;
 
+// The macro's own code expects what it has just checked.
+#[allow(clippy::expect_used)]
 #[frame_support::pallet]
 pub mod pallet {
     use super::*;

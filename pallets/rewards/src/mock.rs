@@ -245,6 +245,7 @@ pub(crate) fn claimable() -> Balance {
 /// Makes a block in which both validators earn points, unequally. Nothing may be minted in it or left lying about.
 pub(crate) fn step() {
     let supply = Balances::total_issuance();
+    let counting = crate::Auditing::<Test>::get().is_some();
     let now = System::block_number() + 1;
     Staking::on_finalize(now - 1);
     System::set_block_number(now);
@@ -254,8 +255,9 @@ pub(crate) fn step() {
     Staking::on_initialize(now);
     <Staking as RewardsReporter<AccountId>>::reward_by_ids([(1, 20), (2, 7)]);
     assert_sound(supply);
-    if now % SESSION == 0 && crate::Auditing::<Test>::get().is_none() {
-        // A session has just counted everything: beyond the claims there is only room for rounding.
+    if now % SESSION == 0 && !counting && crate::Auditing::<Test>::get().is_none() {
+        // This session has counted everything at once: beyond the claims there is only room for rounding. A count that
+        // took several sessions may have seen an era that is gone by now, and returns that money with the next.
         let room = Balance::from(HISTORY + 2) * Balance::from(crate::ROUNDING_RESERVE);
         assert!(
             Rewards::spendable() <= claimable() + room,

@@ -49,7 +49,8 @@ impl<T: pallet_staking::Config> Eras<T::CurrencyBalance> for StakingEras<T> {
         let mut unclaimed = T::CurrencyBalance::zero();
         for (stash, own_points) in &points.individual {
             validators.saturating_inc();
-            // The same two roundings that the payment makes.
+            // The same two roundings that the payment makes. A part of the budget is no more than the budget.
+            #[allow(clippy::arithmetic_side_effects)]
             let total = Perbill::from_rational(*own_points, points.total) * budget;
             earned.saturating_accrue(total);
             let claimed = ClaimedRewards::<T>::get(era, stash);

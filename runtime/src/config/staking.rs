@@ -150,7 +150,8 @@ impl pallet_nomination_pools::Config for Runtime {
     type BalanceToU256 = convert::ToU256;
     type U256ToBalance = convert::FromU256;
     type StakeAdapter = pallet_nomination_pools::adapter::DelegateStake<Self, Staking, DelegatedStaking>;
-    type MaxUnbondingPools = BondingEras<Runtime>;
+    // More than the eras of unbonding on any network, or a slash could not reach those who leave.
+    type MaxUnbondingPools = ConstU32<32>;
     type MaxMetadataLen = ConstU32<256>;
     type AdminOrigin = EitherOf<EnsureRoot<AccountId>, origins::StakingAdmin>;
     type BlockNumberProvider = System;

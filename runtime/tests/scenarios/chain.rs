@@ -66,8 +66,9 @@ pub(crate) fn assert_supply() {
 /// Makes the next block with `transactions`, authored by validator 0, and returns their outcomes.
 pub(crate) fn next_block(transactions: Vec<UncheckedExtrinsic>) -> Vec<sp_runtime::ApplyExtrinsicResult> {
     let number = System::block_number() + 1;
+    // Genesis has a hash of its own in memory; every later block was made here.
     let parent = if number == 1 {
-        Default::default()
+        System::block_hash(0)
     } else {
         System::parent_hash()
     };

@@ -59,7 +59,8 @@ fn pallet_indices_and_names_should_not_move() {
 
 #[test]
 fn storage_prefixes_should_be_the_pallet_names() {
-    for info in AllPalletsWithSystem::storage_info() {
+    let infos = sp_io::TestExternalities::default().execute_with(AllPalletsWithSystem::storage_info);
+    for info in infos {
         let name = String::from_utf8(info.pallet_name.clone()).unwrap();
         assert!(
             AllPalletsWithSystem::infos().iter().any(|p| p.name == name),

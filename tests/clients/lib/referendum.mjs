@@ -17,7 +17,7 @@ export const byteFeeKey = (api) => api.query.parameters.parameters.key(BYTE_FEE)
 export async function readByteFee(api, blockHash) {
   const at = blockHash ? await api.at(blockHash) : api
   const decided = await at.query.parameters.parameters(BYTE_FEE)
-  if (decided.isNone) return 100n * 10n ** 9n
+  if (decided.isNone) return 16n * 10n ** 9n
   return decided.unwrap().asFees.asByteFee.toBigInt()
 }
 
