@@ -15,6 +15,8 @@
 //! | [`report`] | one line for one error |
 
 #![warn(missing_docs)]
+// The SDK's error type, which every function here returns sooner or later.
+#![allow(clippy::result_large_err)]
 
 mod chain_spec;
 mod checks;

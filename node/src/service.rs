@@ -66,6 +66,8 @@ const GOSSIP_DURATION: Duration = Duration::from_millis(333);
 const COMMAND_BUFFER: usize = 1024;
 
 /// What BABE's import hands a block to once it passed.
+// One value a node: its size costs nothing.
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone)]
 pub(crate) enum FinalityImport {
     /// GRANDPA votes on it later.

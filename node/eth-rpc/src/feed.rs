@@ -91,9 +91,12 @@ impl<T: Clone> Feed<T> {
     }
 }
 
+/// A block that was taken back, with its logs.
+type Removed = (Entry, Arc<Vec<Log>>);
+
 /// What is left of a list of changes when blocks that came and went within it are forgotten: the blocks taken back,
 /// newest first, then the blocks that came, oldest first.
-pub(crate) fn settle(changes: Vec<Change>) -> (Vec<(Entry, Arc<Vec<Log>>)>, Vec<Entry>) {
+pub(crate) fn settle(changes: Vec<Change>) -> (Vec<Removed>, Vec<Entry>) {
     let mut removed = Vec::new();
     let mut added: Vec<Entry> = Vec::new();
     for change in changes {

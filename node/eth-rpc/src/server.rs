@@ -215,9 +215,9 @@ pub(crate) fn serve(
                         let words = "this page may not open a WebSocket here; see --eth-rpc-cors\n";
                         let mut response = HttpResponse::new(HttpBody::from(words));
                         *response.status_mut() = StatusCode::FORBIDDEN;
-                        return Ok(response);
+                        return Ok::<_, BoxError>(response);
                     }
-                    service.call(request).await.map_err(BoxError::from)
+                    service.call(request).await
                 }
             });
             tokio::spawn(serve_with_graceful_shutdown(socket, service, until_stop));

@@ -255,7 +255,7 @@ pub(crate) fn step() {
     Staking::on_initialize(now);
     <Staking as RewardsReporter<AccountId>>::reward_by_ids([(1, 20), (2, 7)]);
     assert_sound(supply);
-    if now % SESSION == 0 && !counting && crate::Auditing::<Test>::get().is_none() {
+    if now.is_multiple_of(SESSION) && !counting && crate::Auditing::<Test>::get().is_none() {
         // This session has counted everything at once: beyond the claims there is only room for rounding. A count that
         // took several sessions may have seen an era that is gone by now, and returns that money with the next.
         let room = Balance::from(HISTORY + 2) * Balance::from(crate::ROUNDING_RESERVE);
@@ -269,7 +269,7 @@ pub(crate) fn step() {
 /// Makes blocks until the next session has been planned.
 pub(crate) fn run_to_session() {
     step();
-    while System::block_number() % SESSION != 0 {
+    while !System::block_number().is_multiple_of(SESSION) {
         step();
     }
 }

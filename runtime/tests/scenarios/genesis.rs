@@ -86,7 +86,7 @@ fn testnet_should_be_main_under_another_identity() {
 #[test]
 fn periods_should_come_from_genesis() {
     let epoch = |preset: &str, extra: serde_json::Value| -> u64 {
-        chain(preset, extra).execute_with(|| <Runtime as pallet_babe::Config>::EpochDuration::get())
+        chain(preset, extra).execute_with(<Runtime as pallet_babe::Config>::EpochDuration::get)
     };
     assert_eq!(epoch("development", json!({})), 20);
     assert_eq!(epoch("local_testnet", json!({})), 30);

@@ -138,7 +138,7 @@ fn a_session_should_count_its_work_in_the_weight_of_the_block() {
             let before = counted();
             step();
             let eras = crate::staking::StakingEras::<Test>::claimable().unwrap();
-            if System::block_number() % SESSION == 0 {
+            if System::block_number().is_multiple_of(SESSION) {
                 // Two validators in each era that has ended, and the era itself.
                 let ended = eras.end() - eras.start();
                 let mut expected =
