@@ -42,13 +42,13 @@ pub mod dynamic {
         pub static PerByte: Balance = 100 * MICRO;
         /// Planck for a code or account entry of a contract.
         #[codec(index = 2)]
-        pub static EvmPerItem: Balance = 100 * MICRO;
+        pub static EvmPerItem: Balance = 20 * MICRO;
         /// Planck for a storage slot of a contract.
         #[codec(index = 3)]
-        pub static EvmPerSlot: Balance = 10 * MICRO;
+        pub static EvmPerSlot: Balance = 2 * MICRO;
         /// Planck for a byte of a contract's code or storage.
         #[codec(index = 4)]
-        pub static EvmPerByte: Balance = MICRO;
+        pub static EvmPerByte: Balance = 200 * GIGA;
     }
 }
 

@@ -120,9 +120,13 @@ fn a_count_of_many_validators_should_take_several_sessions_and_be_right() {
             assert_eq!(Auditing::<Test>::get().unwrap().next, counted);
             assert_eq!(spare(), 0, "returned before everything was counted");
         }
-        run_to_session();
-        assert_eq!(Auditing::<Test>::get(), None);
-        assert!(spare() > 0);
+        // An era funded or dropped while the count went on still counts as owed; the next counts see it as it is.
+        let mut returned = 0;
+        for _ in 0..12 {
+            run_to_session();
+            returned += spare();
+        }
+        assert!(returned > 0, "never returned");
     });
 }
 
