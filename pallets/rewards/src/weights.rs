@@ -1,5 +1,5 @@
-//! Weights of `pallet-openledger-rewards`. Written by hand from the storage each function touches until `make weights` has
-//! run the benchmarks on the reference machine; the parameters are those of the benchmarks.
+//! Weights of `pallet-openledger-rewards`. Written by hand from the storage each function touches until the
+//! benchmarks have been run on the reference machine; the parameters are those of the benchmarks.
 
 use core::marker::PhantomData;
 use frame_support::{

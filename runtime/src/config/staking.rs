@@ -96,7 +96,7 @@ impl pallet_staking::Config for Runtime {
     type NominationsQuota = pallet_staking::FixedNominationsQuota<MAX_NOMINATIONS>;
     type HistoryDepth = HistoryDepth;
     // pallet-staking issues a remainder when governance caps the stakers' part of an era. Dropping it takes that issue back,
-    // and the money, which is in the payable account, returns to the pot when the era expires.
+    // and the money, which is in the payable account, returns to the pot with the next complete count of claims.
     type RewardRemainder = ();
     type RuntimeEvent = RuntimeEvent;
     type Slash = ToTreasury;
