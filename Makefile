@@ -9,7 +9,7 @@ export OPENLEDGER_NODE ?= $(CARGO_TARGET_DIR)/release/openledger-node
 # What scripts/setup.sh found out about the wasm toolchain.
 ENV := source "$${OPENLEDGER_ENV:-$${XDG_CACHE_HOME:-$$HOME/.cache}/openledger/env}"
 
-.PHONY: help setup build demo test clients net net-steady net-faults net-upgrade net-equivocation chain-specs bench bench-transfers
+.PHONY: help setup build demo demo-once demo-kills demo-chain test clients net net-steady net-faults net-upgrade net-equivocation chain-specs bench bench-credit bench-transfers
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 26
@@ -17,11 +17,21 @@ help: ## This list
 setup: ## Install compilers, libraries and the wasm target
 	@scripts/setup.sh
 
-build: setup ## Build the node (docs/building.md says how long the first time takes)
+build: setup ## Build the node, the worker and the command line (docs/building.md says how long the first time takes)
 	@$(ENV); cargo build --release --locked --workspace
+	@$(ENV); cargo build --release --locked --workspace --manifest-path gpu-offchain/Cargo.toml
 
-demo: build ## Start the dev chain; show a transfer, a contract and a vote on it
+demo: build ## The whole loop: records, a trained model, paid answers, everyone credited, a liar caught
 	@scripts/demo.sh
+
+demo-kills: demo-once ## The loop with worker and node killed at named points; the same is credited
+	@node tests/demo/kills.mjs
+
+demo-once: build
+	@CI=1 scripts/demo.sh
+
+demo-chain: build ## Start the dev chain; show a transfer, a contract and a vote on it
+	@scripts/demo-chain.sh
 
 test: setup ## Everything CI checks
 	@$(ENV); scripts/test.sh
@@ -46,6 +56,9 @@ net-equivocation: build ## The same session key run twice
 
 chain-specs: build ## Write the reviewed genesis of every preset to chain-specs/
 	@scripts/chain-specs.sh
+
+bench-credit: build ## How often the right contributor is credited most, beside what the words alone say
+	@$(CARGO_TARGET_DIR)/release/openledger-bench-credit --base gpu-offchain/shipped/base --corpora gpu-offchain/shipped/corpora
 
 bench: build ## ERC-20 transfers per second beside anvil, in one run
 	@scripts/client-packages.sh; cd tests/clients && node bench/evm.mjs

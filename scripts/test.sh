@@ -17,20 +17,28 @@ stage() {
 }
 
 primitives() { cargo "$1" --manifest-path primitives/Cargo.toml "${@:2}"; }
+offchain() { cargo "$1" --manifest-path gpu-offchain/Cargo.toml "${@:2}"; }
 
 stage "format" cargo fmt --all --check
 stage "format, primitives" primitives fmt --all --check
+stage "format, off-chain" offchain fmt --all --check
 # One build serves the node, the tests and the clients; the wasm is in it.
 stage "build" cargo build --release --workspace --locked
+stage "build, off-chain" offchain build --release --workspace --locked
 stage "unit and scenario tests" cargo nextest run --release --workspace --locked --no-fail-fast
 stage "primitives" primitives test --release --locked --features openledger-attribution/scale
+stage "off-chain" offchain test --release --workspace --locked
 stage "lints, primitives" primitives clippy --release --all-targets --locked --quiet --features openledger-attribution/scale -- -D warnings
-stage "lints" env SKIP_WASM_BUILD=1 cargo clippy --release --workspace --all-targets --locked --quiet -- -D warnings
+stage "lints, off-chain" offchain clippy --release --workspace --all-targets --locked --quiet -- -D warnings
+stage "lints" cargo clippy --release --workspace --all-targets --locked --quiet -- -D warnings
 stage "network harness" scripts/net.sh self-test
 stage "chain specifications" scripts/chain-specs.sh --check
 stage "clients" scripts/clients.sh
 stage "network smoke" scripts/net.sh smoke
 stage "demo" env CI=1 scripts/demo.sh
+stage "demo of the chain" env CI=1 scripts/demo-chain.sh
+# Last: it leaves a worker that can be told to die where the shipped one was.
+stage "worker killed at every named point" offchain test --release --workspace --locked --features openledger-worker/kill-points --test worker -- kills
 
 printf '\n'
 printf '%s\n' "${times[@]}"

@@ -5,6 +5,7 @@ use sc_cli::SubstrateCli;
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     num::NonZeroU32,
+    path::PathBuf,
     process::ExitCode,
 };
 
@@ -38,9 +39,27 @@ pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) eth: EthParams,
 
+    /// The worker this node is paired with.
+    #[command(flatten)]
+    pub(crate) worker: WorkerParams,
+
     /// When to stop for want of disk space.
     #[command(flatten)]
     pub(crate) storage_monitor: sc_storage_monitor::StorageMonitorParams,
+}
+
+/// Flags of the worker this node is paired with.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct WorkerParams {
+    /// Pair this node with the worker whose API is at this URL, http://HOST:PORT: the node asks it for results of its jobs
+    /// once a block, signs them with the key `olwk` of its keystore and submits them, whatever the node's role.
+    #[arg(long, value_name = "URL", requires = "worker_secret_file")]
+    pub(crate) worker: Option<String>,
+
+    /// The file with the secret that node and worker share: 0x and hexadecimal digits, mode 0600. `openledger-worker init`
+    /// writes it.
+    #[arg(long, value_name = "FILE", requires = "worker")]
+    pub(crate) worker_secret_file: Option<PathBuf>,
 }
 
 /// Flags of the Ethereum JSON-RPC.
@@ -210,6 +229,17 @@ mod tests {
     #[test]
     fn flags_should_not_clash() {
         Cli::setup_command(Cli::command()).debug_assert();
+    }
+
+    #[test]
+    fn a_worker_should_be_named_together_with_its_secret() {
+        let both = ["--dev", "--worker", "http://a", "--worker-secret-file", "b"];
+        let run = parse_run(&both).unwrap().run.worker;
+        assert_eq!(run.worker.as_deref(), Some("http://a"));
+        assert_eq!(run.worker_secret_file, Some("b".into()));
+        assert!(parse_run(&both[..3]).is_err());
+        assert!(parse_run(&["--dev", "--worker-secret-file", "b"]).is_err());
+        assert!(parse_run(&["--dev"]).unwrap().run.worker.worker.is_none());
     }
 
     #[test]

@@ -6,15 +6,16 @@ use crate::{
     dev_keys, eth, report,
     sealing::Sealing,
     service::{self, Block, Options},
+    worker::Pairing,
 };
-use sc_cli::{CliConfiguration, Error, KeySubcommand, Result, Runner, SubstrateCli};
+use sc_cli::{CliConfiguration, Error, KeySubcommand, OffchainWorkerEnabled, Result, Runner, SubstrateCli};
 use sc_network::config::{NodeKeyConfig, Secret};
 use sc_service::{ChainType, Configuration, DatabaseSource, PartialComponents, PruningMode};
 use std::path::{Path, PathBuf};
 
 impl SubstrateCli for Cli {
     fn impl_name() -> String {
-        "OpenLedger Node".into()
+        "openledger-node".into()
     }
 
     fn impl_version() -> String {
@@ -295,6 +296,24 @@ fn options(config: &Configuration, run: &Run) -> Result<Options> {
             ));
         }
     }
+    let worker = run
+        .worker
+        .worker
+        .as_deref()
+        .zip(run.worker.worker_secret_file.as_deref())
+        .map(|(url, file)| Pairing::read(url, file))
+        .transpose()
+        .map_err(text)?;
+    if worker.is_some()
+        && matches!(
+            run.base.offchain_worker_params.enabled,
+            OffchainWorkerEnabled::Never
+        )
+    {
+        return Err(text(
+            "--worker needs the off-chain hook that --offchain-worker never switches off; leave one of the two out",
+        ));
+    }
     let eth = run
         .eth
         .enabled(run.base.shared_params.dev)
@@ -317,6 +336,7 @@ fn options(config: &Configuration, run: &Run) -> Result<Options> {
     Ok(Options {
         sealing: run.sealing,
         eth,
+        worker,
         storage_monitor: run.storage_monitor.clone(),
     })
 }

@@ -9,6 +9,7 @@
 //! | [`sealing`] | blocks on request, for developers |
 //! | [`rpc`] | JSON-RPC methods beside the SDK's own |
 //! | [`eth`] | the Ethereum JSON-RPC, run inside the node |
+//! | [`worker`] | the worker this node is paired with |
 //! | [`session_keys`] | a validator's keys, proven and ready to submit |
 //! | [`dev_keys`] | keys everybody knows, refused where money is real |
 //! | [`checks`] | what must hold before anything on disk is touched |
@@ -29,6 +30,7 @@ mod rpc;
 mod sealing;
 mod service;
 mod session_keys;
+mod worker;
 
 use std::process::ExitCode;
 

@@ -3,6 +3,7 @@
 use crate::{
     sealing::Command,
     service::{Backend, Block, Client, Pool, SelectChain},
+    worker,
 };
 use futures::channel::mpsc;
 use jsonrpsee::RpcModule;
@@ -35,7 +36,7 @@ pub(crate) struct Parts {
     pub(crate) select_chain: SelectChain,
     /// Exported by `sync_state_genSyncSpec`.
     pub(crate) chain_spec: Box<dyn ChainSpec>,
-    /// Tells `babe_epochAuthorship` whose slots to list.
+    /// Tells `babe_epochAuthorship` whose slots to list, and `worker_resultKey` its key.
     pub(crate) keystore: KeystorePtr,
     /// Answers questions about BABE's epochs.
     pub(crate) babe_worker: BabeWorkerHandle<Block>,
@@ -49,6 +50,8 @@ pub(crate) struct Parts {
     pub(crate) finality_proofs: Arc<FinalityProofProvider<Backend, Block>>,
     /// Where `engine_createBlock` sends its requests; only with `--sealing manual`.
     pub(crate) requests: Option<mpsc::Sender<Command>>,
+    /// Whether this node is paired with a worker, which brings `worker_resultKey`.
+    pub(crate) paired: bool,
     /// Whether this is the development chain, which gets `dev_getBlockStats`.
     pub(crate) development: bool,
     /// Runs subscriptions.
@@ -73,10 +76,14 @@ pub(crate) fn module(parts: Parts) -> Result<RpcModule<()>, Box<dyn Error + Send
         justifications,
         finality_proofs,
         requests,
+        paired,
         development,
         executor,
     } = parts;
     let mut module = RpcModule::new(());
+    if paired {
+        module.merge(worker::rpc(keystore.clone())?)?;
+    }
     module.merge(System::<Pool, Client, Block>::new(client.clone(), pool).into_rpc())?;
     module.merge(TransactionPayment::<Client, Block>::new(client.clone()).into_rpc())?;
     module.merge(Babe::new(client.clone(), babe_worker.clone(), keystore, select_chain).into_rpc())?;

@@ -5,6 +5,7 @@ use crate::{
     eth::{EthRpcConfig, NodeParts},
     rpc, sealing,
     sealing::{Clock, Sealing},
+    worker,
 };
 use futures::{channel::mpsc, FutureExt, StreamExt};
 use jsonrpsee::core::async_trait;
@@ -25,6 +26,7 @@ use sc_transaction_pool_api::OffchainTransactionPoolFactory;
 use sp_api::ProvideRuntimeApi;
 use sp_consensus_babe::{inherents::BabeCreateInherentDataProviders, SlotDuration};
 use sp_consensus_grandpa::GrandpaApi;
+use sp_core::hexdisplay::HexDisplay;
 use sp_runtime::{generic, OpaqueExtrinsic};
 use std::{
     path::{Path, PathBuf},
@@ -302,6 +304,8 @@ pub(crate) struct Options {
     pub(crate) sealing: Sealing,
     /// The Ethereum JSON-RPC, if it is to be served.
     pub(crate) eth: Option<EthRpcConfig>,
+    /// The worker this node is paired with.
+    pub(crate) worker: Option<worker::Pairing>,
     /// When to stop for want of disk space.
     pub(crate) storage_monitor: StorageMonitorParams,
 }
@@ -334,7 +338,9 @@ async fn start<N: NetworkBackend<Block, Hash>>(
     let client_version = config.network.client_version.clone();
     let force_authoring = config.force_authoring;
     let votes = !config.disable_grandpa && !sealed;
-    let run_offchain_workers = config.offchain_worker.enabled;
+    let paired = options.worker.is_some();
+    // The SDK's default runs them for authorities only; whoever has a worker may be none.
+    let run_offchain_workers = config.offchain_worker.enabled || paired;
     let prometheus = config.prometheus_registry().cloned();
     let database_path = config.database.path().map(Path::to_path_buf);
     let discovery = sc_authority_discovery::WorkerConfig {
@@ -373,6 +379,15 @@ async fn start<N: NetworkBackend<Block, Hash>>(
         .map_err(application)?;
     }
     let keystore = keystore_container.keystore();
+    worker::store(backend.offchain_storage(), options.worker.as_ref()).map_err(Error::Other)?;
+    if let Some(pairing) = &options.worker {
+        let key = worker::result_key(&keystore).map_err(Error::Other)?;
+        log::info!(
+            "🔧 Paired with the worker at {}; register it with the result key 0x{}",
+            pairing.url(),
+            HexDisplay::from(&key.0)
+        );
+    }
     if role.is_authority() && !dev_keys::allowed(&chain_type) {
         dev_keys::refuse(&keystore, &chain_name).map_err(Error::Other)?;
         task_manager.spawn_essential_handle().spawn(
@@ -461,6 +476,7 @@ async fn start<N: NetworkBackend<Block, Hash>>(
                 justifications: justifications.clone(),
                 finality_proofs: finality_proofs.clone(),
                 requests: requests.clone(),
+                paired,
                 development,
                 executor,
             })

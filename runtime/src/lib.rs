@@ -225,4 +225,18 @@ mod runtime {
     // --- the EVM
     #[runtime::pallet_index(80)]
     pub type Revive = pallet_revive::Pallet<Runtime>;
+
+    // --- payable AI; Draws reads what Babe and Session have drawn in the same block, and comes before who waits for it
+    #[runtime::pallet_index(90)]
+    pub type Draws = pallet_openledger_draws::Pallet<Runtime>;
+    #[runtime::pallet_index(91)]
+    pub type Datanets = pallet_openledger_datanets::Pallet<Runtime>;
+    #[runtime::pallet_index(92)]
+    pub type Models = pallet_openledger_models::Pallet<Runtime>;
+    #[runtime::pallet_index(93)]
+    pub type Compute = pallet_openledger_compute::Pallet<Runtime>;
+    #[runtime::pallet_index(94)]
+    pub type Channels = pallet_openledger_channels::Pallet<Runtime>;
+    #[runtime::pallet_index(95)]
+    pub type Attribution = pallet_openledger_attribution::Pallet<Runtime>;
 }

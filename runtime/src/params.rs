@@ -12,7 +12,18 @@ use frame_support::{
     dynamic_params::{dynamic_pallet_params, dynamic_params},
     traits::Get,
 };
+use openledger_attribution::fee::Split;
 use sp_runtime::Perbill;
+
+/// How a fee is split until governance decides otherwise: β 40, δ 30, γ 10, κ 15, λ 5 percent, and 5 percent on top.
+pub const DEFAULT_SPLIT: Split = Split {
+    platform: 500,
+    owner: 4_000,
+    contributors: 3_000,
+    stakers: 1_000,
+    compute: 1_500,
+    lineage: 500,
+};
 
 #[dynamic_params(RuntimeParameters, pallet_parameters::Parameters::<Runtime>)]
 pub mod dynamic {
@@ -28,6 +39,15 @@ pub mod dynamic {
         /// Part of a fee that the block's author gets; the treasury gets the rest.
         #[codec(index = 1)]
         pub static AuthorShare: Perbill = Perbill::from_percent(20);
+    }
+
+    /// How the fees of answers are divided.
+    #[dynamic_pallet_params]
+    #[codec(index = 2)]
+    pub mod economy {
+        /// Basis points of the compute fee by destination; the platform's come on top.
+        #[codec(index = 0)]
+        pub static FeeSplit: Split = DEFAULT_SPLIT;
     }
 
     /// What it costs to keep something in the state; returned when it is removed.

@@ -1,4 +1,4 @@
-// `make demo`: the development chain, and three things people do on it, with the clients they would use.
+// `make demo-chain`: the development chain, and three things people do on it, with the clients they would use.
 //
 // Whatever amount is printed was read back from the chain; beside it stand the block and the storage key, so that it can
 // be looked up with any other client. Ports: RPC_PORT (9944) and ETH_RPC_PORT (8545). CI=1 ends when it is done.
@@ -74,7 +74,7 @@ async function port(variable, standard, what) {
     throw new Plain(`${variable} is "${text}"; it must be a port from 1 to 65535`)
   if (await portTaken(number))
     throw new Plain(
-      `port ${number}, for ${what}, is taken; stop what uses it or run \`${variable}=${number + 10} make demo\``,
+      `port ${number}, for ${what}, is taken; stop what uses it or run \`${variable}=${number + 10} make demo-chain\``,
     )
   return number
 }

@@ -214,7 +214,11 @@ if (peer === 'node')
       const owner = session(strict, alith)
       const { contract: full } = await owner.deploy(artifact('TipJar'), [alith.address])
       const hashes = []
-      for (let i = 0; i < 4; i++) hashes.push(await full.write.tip([`tip ${i}`], { value: 1n }))
+      for (let i = 0; i < 4; i++) {
+        hashes.push(await full.write.tip([`tip ${i}`], { value: 1n }))
+        // On a slow machine all four could share a block, and none could be asked for.
+        await owner.mined(hashes[i])
+      }
       const blocks = []
       for (const hash of hashes) blocks.push((await owner.mined(hash)).blockNumber)
       const logs = (fromBlock, toBlock) =>

@@ -8,3 +8,4 @@ mod lifecycle;
 mod rpc;
 mod sealing;
 mod sync;
+mod worker;

@@ -1,6 +1,6 @@
 //! Benchmarks of the pallet's call and of the work it does in the hooks of others.
 
-use crate::{BalanceOf, Call, Config, Deficit, Eras, InitialPot, Pallet};
+use crate::{BalanceOf, Call, Config, Credits, Deficit, Eras, InitialPot, Owed, Pallet};
 use frame_benchmarking::v2::*;
 use frame_support::traits::{
     fungible::{Inspect, Mutate},
@@ -30,6 +30,19 @@ mod benches {
         #[extrinsic_call]
         _(origin as T::RuntimeOrigin, to.clone(), amount);
         assert_eq!(T::Currency::balance(&to), amount);
+        Ok(())
+    }
+
+    #[benchmark]
+    fn claim() -> Result<(), BenchmarkError> {
+        let who: T::AccountId = account("contributor", 0, 0);
+        let amount = T::Currency::minimum_balance().saturating_mul(10u32.into());
+        T::Currency::set_balance(&Pallet::<T>::fees_account(), amount.saturating_mul(2u32.into()));
+        Credits::<T>::insert(&who, amount);
+        Owed::<T>::put(amount);
+        #[extrinsic_call]
+        _(frame_system::RawOrigin::Signed(who.clone()));
+        assert_eq!(T::Currency::balance(&who), amount);
         Ok(())
     }
 

@@ -1,4 +1,5 @@
-//! The emission pot: what validators and voted grants are paid from, without a planck being minted.
+//! What is paid out: validators' eras and voted grants from the emission pot, without a planck being minted, and the fees of
+//! answers to those who earned them.
 //!
 //! `pallet-staking` mints what it pays. This pallet takes its two hooks so that the supply stays fixed:
 //!
@@ -15,6 +16,10 @@
 //!    whatever the payable account holds beyond them goes back to the pot.
 //!
 //! The pot pays nothing else but [`Pallet::grant`], by referendum.
+//!
+//! The pallet also keeps what answers earn, in an account of its own. Fees come in as escrow from the consumers' channels, who
+//! earned them is decided elsewhere ([`openledger_traits::PayOut`]), and what is credited waits until somebody claims it: a
+//! payout touches no account that may not exist.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 #![deny(missing_docs)]
@@ -35,6 +40,7 @@ pub use weights::WeightInfo;
 
 #[cfg(feature = "runtime-benchmarks")]
 mod benchmarking;
+mod credits;
 mod impls;
 #[cfg(test)]
 mod mock;
@@ -130,6 +136,18 @@ pub mod pallet {
     #[pallet::storage]
     pub type Deficit<T: Config> = StorageValue<_, BalanceOf<T>, ValueQuery>;
 
+    /// Planck of fees whose receipts can still be disputed, or whose credits were not paid yet.
+    #[pallet::storage]
+    pub type Escrowed<T: Config> = StorageValue<_, BalanceOf<T>, ValueQuery>;
+
+    /// Planck credited to an account and not claimed.
+    #[pallet::storage]
+    pub type Credits<T: Config> = StorageMap<_, Twox64Concat, T::AccountId, BalanceOf<T>, ValueQuery>;
+
+    /// The sum of [`Credits`].
+    #[pallet::storage]
+    pub type Owed<T: Config> = StorageValue<_, BalanceOf<T>, ValueQuery>;
+
     #[pallet::event]
     #[pallet::generate_deposit(pub(super) fn deposit_event)]
     pub enum Event<T: Config> {
@@ -166,6 +184,20 @@ pub mod pallet {
             /// Planck.
             amount: BalanceOf<T>,
         },
+        /// `who` earned `amount`, to be claimed.
+        Credited {
+            /// Who earned it.
+            who: T::AccountId,
+            /// Planck.
+            amount: BalanceOf<T>,
+        },
+        /// `who` was paid what was credited to it.
+        Claimed {
+            /// Who got it.
+            who: T::AccountId,
+            /// Planck.
+            amount: BalanceOf<T>,
+        },
         /// The payable account could not pay a debt: the rest came from elsewhere.
         PayableShort {
             /// Planck that it lacked.
@@ -179,6 +211,10 @@ pub mod pallet {
     pub enum Error<T> {
         /// The pot holds less than this grant; ask for what `pot` returns, or less.
         PotTooSmall,
+        /// Nothing is credited to this account.
+        NothingCredited,
+        /// More would be promised than came in; nothing was changed.
+        Ledger,
     }
 
     /// Genesis: how much the pot holds, which the balances must give it.
@@ -207,8 +243,9 @@ pub mod pallet {
         // `NominalEra` may be read from the state, which there is none of here: `try_state` looks at it.
         fn integrity_test() {
             assert!(
-                Self::pot_account() != Self::payable_account(),
-                "rewards: the account identifier is too short to tell the pot from the payable account"
+                Self::pot_account() != Self::payable_account()
+                    && Self::payable_account() != Self::fees_account(),
+                "rewards: the account identifier is too short to tell the pot from the payable account and the fees"
             );
         }
 
@@ -237,6 +274,27 @@ pub mod pallet {
             Granted::<T>::mutate(|sum| sum.saturating_accrue(amount));
             Self::deposit_event(Event::Granted { to, amount });
             Ok(())
+        }
+
+        /// Pays the sender all that is credited to it.
+        ///
+        /// Origin: signed. Event: [`Event::Claimed`]. Fails with [`Error::NothingCredited`], or when the amount is below what
+        /// an account can live on and the account does not exist: it stays credited.
+        #[pallet::call_index(1)]
+        #[pallet::weight(T::WeightInfo::claim())]
+        pub fn claim(origin: OriginFor<T>) -> DispatchResult {
+            let who = ensure_signed(origin)?;
+            Self::pay_credits(who)
+        }
+
+        /// Pays `who` all that is credited to it.
+        ///
+        /// Origin: signed by anyone. Event and errors as for [`Pallet::claim`].
+        #[pallet::call_index(2)]
+        #[pallet::weight(T::WeightInfo::claim())]
+        pub fn claim_for(origin: OriginFor<T>, who: T::AccountId) -> DispatchResult {
+            ensure_signed(origin)?;
+            Self::pay_credits(who)
         }
     }
 
@@ -275,7 +333,8 @@ pub mod pallet {
             Self::try_state_pot_matches_ledger()?;
             Self::try_state_payable_covers_claims()?;
             Self::try_state_eras_last()?;
-            Self::try_state_nothing_is_unpaid()
+            Self::try_state_nothing_is_unpaid()?;
+            Self::try_state_fees_cover_credits()
         }
 
         /// The pot holds what it started with less what left it. Anyone may send it more.

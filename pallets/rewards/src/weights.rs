@@ -11,6 +11,8 @@ use frame_support::{
 pub trait WeightInfo {
     /// One transfer out of the pot.
     fn grant() -> Weight;
+    /// Credits claimed.
+    fn claim() -> Weight;
     /// The end of an era.
     fn fund_era() -> Weight;
     /// A session planned while an era with `v` validators is the oldest.
@@ -25,6 +27,11 @@ pub struct SubstrateWeight<T>(PhantomData<T>);
 // Reads and writes: two accounts, the ledger.
 fn grant(db: RuntimeDbWeight) -> Weight {
     Weight::from_parts(60_000_000, 6_196).saturating_add(db.reads_writes(3, 3))
+}
+
+// Reads and writes: the credit, the sum, two accounts.
+fn claim(db: RuntimeDbWeight) -> Weight {
+    Weight::from_parts(60_000_000, 8_000).saturating_add(db.reads_writes(4, 4))
 }
 
 // Reads: two accounts, the era's planned length, initial pot, emission time, released, deficit, granted. All but the first
@@ -54,6 +61,9 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
     fn grant() -> Weight {
         grant(T::DbWeight::get())
     }
+    fn claim() -> Weight {
+        claim(T::DbWeight::get())
+    }
     fn fund_era() -> Weight {
         fund_era(T::DbWeight::get())
     }
@@ -68,6 +78,9 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
 impl WeightInfo for () {
     fn grant() -> Weight {
         grant(RocksDbWeight::get())
+    }
+    fn claim() -> Weight {
+        claim(RocksDbWeight::get())
     }
     fn fund_era() -> Weight {
         fund_era(RocksDbWeight::get())

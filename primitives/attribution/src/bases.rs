@@ -7,12 +7,13 @@
 //! per column).
 
 use crate::{
-    hash::Tag,
+    batch::draw_position,
+    hash::{Hash, Tag, NONE},
     sketch::Layout,
     tree::Leaf,
     wire::{choices, fields, Field},
 };
-use alloc::vec::Vec;
+use alloc::{collections::BTreeSet, vec::Vec};
 
 /// One in the fixed point of basis entries.
 pub const ONE: i64 = 1 << 14;
@@ -22,6 +23,29 @@ pub const TOLERANCE: u64 = 1 << 18;
 
 /// Exponents of eigenvalues lie within ± this.
 pub const MAX_SPECTRUM_EXPONENT: i16 = 200;
+
+/// Rows that bases and eigenvalues are computed from.
+pub const DRAWN_ROWS: usize = 4_096;
+
+/// The rows that an index of `rows` rows computes its bases from: all if there are no more than
+/// [`DRAWN_ROWS`]; else the first so many different ones that are drawn by the index's seed for purpose
+/// `base` and no object (see [`draw_position`]). In ascending order.
+pub fn drawn_rows(seed: &Hash, rows: u64) -> BTreeSet<u64> {
+    let wanted = u64::try_from(DRAWN_ROWS).unwrap_or(u64::MAX);
+    if rows <= wanted {
+        return (0..rows).collect();
+    }
+    let mut drawn = BTreeSet::new();
+    for number in 0u64.. {
+        let row = draw_position(seed, b"base", &NONE, number, u128::from(rows));
+        // Below `rows`, so it fits.
+        drawn.insert(u64::try_from(row).unwrap_or(0));
+        if drawn.len() >= DRAWN_ROWS {
+            break;
+        }
+    }
+    drawn
+}
 
 /// A basis vector or a row of the spectrum; the tree's order says whose.
 #[derive(Clone, Debug, PartialEq, Eq)]

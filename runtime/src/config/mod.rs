@@ -7,6 +7,8 @@ pub mod emergency;
 pub mod evm;
 pub mod governance;
 pub mod money;
+pub mod ownership;
+pub mod payable_ai;
 pub mod staking;
 pub mod supply;
 pub mod system;

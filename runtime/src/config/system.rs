@@ -134,3 +134,12 @@ where
         sp_runtime::generic::UncheckedExtrinsic::new_transaction(call, extension).into()
     }
 }
+
+impl<C> frame_system::offchain::CreateAuthorizedTransaction<C> for Runtime
+where
+    RuntimeCall: From<C>,
+{
+    fn create_extension() -> TxExtension {
+        extensions::tx_extension(0, 0, sp_runtime::generic::Era::Immortal)
+    }
+}

@@ -6,6 +6,8 @@ mod presets;
 use alloc::{vec, vec::Vec};
 use sp_genesis_builder::PresetId;
 
+/// Chain id (EIP-155) of development networks.
+pub const DEVELOPMENT_CHAIN_ID: u64 = 161_299;
 /// The test network, with real periods shortened.
 pub const TESTNET: &str = "testnet";
 /// The main network.

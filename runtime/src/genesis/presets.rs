@@ -14,7 +14,6 @@ use sp_runtime::Perbill;
 /// Chain ids of the networks (EIP-155).
 const MAIN_ID: u64 = 1612;
 const TESTNET_ID: u64 = 161_201;
-const DEV_ID: u64 = 161_299;
 
 /// What a development or local validator bonds.
 const DEV_BOND: Balance = 1_000_000 * OPEN;
@@ -48,6 +47,8 @@ struct Network {
     seats: u32,
     min_validator_bond: Balance,
     min_nominator_bond: Balance,
+    /// Whether everybody knows what will be drawn.
+    known_draws: bool,
 }
 
 fn build(network: Network) -> Value {
@@ -61,8 +62,17 @@ fn build(network: Network) -> Value {
         seats,
         min_validator_bond,
         min_nominator_bond,
+        known_draws,
     } = network;
     balances.push((Rewards::pot_account(), pot));
+    // What the account of fees lives on, so that it takes the smallest fee; out of the treasury, so that the supply is whole.
+    let treasury = config::governance::TreasuryAccount::get();
+    for (account, amount) in &mut balances {
+        if *account == treasury {
+            *amount = amount.saturating_sub(EXISTENTIAL_DEPOSIT);
+        }
+    }
+    balances.push((Rewards::fees_account(), EXISTENTIAL_DEPOSIT));
     build_struct_json_patch!(RuntimeGenesisConfig {
         periods: PeriodsConfig { periods },
         balances: BalancesConfig { balances },
@@ -102,6 +112,7 @@ fn build(network: Network) -> Value {
             max_members: None,
         },
         technical_committee: TechnicalCommitteeConfig { members: committee },
+        draws: DrawsConfig { known: known_draws },
     })
 }
 
@@ -145,7 +156,7 @@ fn dev_committee() -> Vec<AccountId> {
 
 /// Short periods: an era in two minutes, a governance hour in a block.
 const DEV_PERIODS: PeriodSet = PeriodSet {
-    chain_id: DEV_ID,
+    chain_id: super::DEVELOPMENT_CHAIN_ID,
     epoch_blocks: 20,
     sessions_per_era: 3,
     bonding_eras: 4,
@@ -164,15 +175,20 @@ fn dev_network(periods: PeriodSet, validators: Vec<Validator>) -> Network {
         pot: allocation::EMISSION_POT,
         min_validator_bond: 1_000 * OPEN,
         min_nominator_bond: 10 * OPEN,
+        known_draws: false,
     }
 }
 
 /// One validator, Alice: the chain of `--dev`.
 pub(super) fn development() -> Value {
-    build(dev_network(
-        DEV_PERIODS,
-        vec![dev_validator(Sr25519Keyring::Alice, Ed25519Keyring::Alice)],
-    ))
+    build(Network {
+        // So that a demonstration and a test draw the same in every run.
+        known_draws: true,
+        ..dev_network(
+            DEV_PERIODS,
+            vec![dev_validator(Sr25519Keyring::Alice, Ed25519Keyring::Alice)],
+        )
+    })
 }
 
 /// Four validators, Alice to Dave, on one machine.
@@ -242,5 +258,6 @@ fn launch(periods: PeriodSet, seats: u32) -> Network {
         seats,
         min_validator_bond: 10_000 * OPEN,
         min_nominator_bond: 100 * OPEN,
+        known_draws: false,
     }
 }

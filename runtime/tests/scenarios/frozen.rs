@@ -48,6 +48,12 @@ fn pallet_indices_and_names_should_not_move() {
         (70, "Assets"),
         (71, "Nfts"),
         (80, "Revive"),
+        (90, "Draws"),
+        (91, "Datanets"),
+        (92, "Models"),
+        (93, "Compute"),
+        (94, "Channels"),
+        (95, "Attribution"),
     ];
     let mut actual: Vec<_> = AllPalletsWithSystem::infos()
         .into_iter()

@@ -4,5 +4,6 @@ mod chain;
 mod eras;
 mod frozen;
 mod genesis;
+mod protocol;
 mod referenda;
 mod weights;

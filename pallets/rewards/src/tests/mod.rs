@@ -1,5 +1,6 @@
 mod audit;
 mod claims;
+mod credits;
 mod expiry;
 mod funding;
 mod grant;

@@ -10,9 +10,11 @@
 //! large, but so every pair of valid sketches has a score and every list has a total.
 
 mod agree;
+mod projection;
 mod score;
 
 pub use agree::Disagreement;
+pub use projection::{sign, signs, Side, SIGNS};
 pub use score::{dot, Score};
 
 use crate::{

@@ -1,0 +1,407 @@
+//! Recomputing answers from public data, and evidence of what is wrong. No network, no files: bytes in, findings out.
+
+use openledger_attribution::{
+    attribution::{Attribution, Bounds},
+    batch::{BatchHeader, ChannelLeaf, CreditLeaf, CreditsHeader, PartLeaf, ReceiptLeaf},
+    fee::Parts,
+    hash::{Account, Hash},
+    index::{IndexHeader, IndexLeaf},
+    list::{ListBuilder, ListEntry},
+    receipt::Receipt,
+    sketch::{Layout, Rule, Sketch, SketchLeaf},
+    tree::{Leaf, Opening, Root, Tree},
+    verdict::{AnswerProof, BatchEvidence, LeftOut, NamedRow, PartOfAnswer, QueryBlock, WrongScore},
+    wire::Object,
+};
+
+/// An index of which every row was checked.
+#[derive(Clone, Debug)]
+pub struct Index {
+    /// What the chain commits to.
+    pub header: IndexHeader,
+    /// How rows are laid out.
+    pub layout: Layout,
+    /// Checked together with the header.
+    pub rule: Rule,
+    /// All rows, in order, with the way to the root.
+    pub rows: Vec<Opening<IndexLeaf>>,
+}
+
+impl Index {
+    /// Checks layout and every row against the header. The error says which row is wrong.
+    pub fn new(header: IndexHeader, layout: Layout, rows: Vec<Opening<IndexLeaf>>) -> Result<Self, String> {
+        let rule = header.rule(&layout).ok_or("its layout is not the header's")?;
+        if rows.len() as u64 != header.rows.count {
+            return Err(format!("{} rows of {} are there", rows.len(), header.rows.count));
+        }
+        for (position, row) in (0u64..).zip(&rows) {
+            if row.index != position || row.verify(&header.rows).is_none() {
+                return Err(format!("row {position} is not the one that the index commits to"));
+            }
+        }
+        Ok(Self {
+            header,
+            layout,
+            rule,
+            rows,
+        })
+    }
+
+    fn row(&self, position: u64) -> Option<&Opening<IndexLeaf>> {
+        self.rows.get(usize::try_from(position).ok()?)
+    }
+}
+
+/// A paid answer as its worker published it.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The receipt.
+    pub receipt: Receipt,
+    /// What the worker says shaped it.
+    pub attribution: Attribution,
+    /// The answer's sketch.
+    pub query: Sketch,
+}
+
+/// What follows from an answer's sketch and an index by integer arithmetic alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recomputed {
+    /// Rows that were scored: all of the index.
+    pub rows: u64,
+    /// The attribution with the list that belongs there.
+    pub attribution: Attribution,
+    /// Shares of the list's entries, parts per billion.
+    pub shares: Vec<u32>,
+    /// The fee by destination.
+    pub parts: Parts,
+    /// Planck by contributor, sorted by account.
+    pub amounts: Vec<(Account, u128)>,
+}
+
+/// Scores every row and divides the fee. Fails on objects that no honest worker publishes.
+pub fn recompute(index: &Index, answer: &Answer) -> Result<Recomputed, String> {
+    let mut list = ListBuilder::new(&index.rule, answer.query.view());
+    for row in &index.rows {
+        list.push(row.index, &row.leaf);
+    }
+    let attribution = Attribution {
+        query: query_hash(index, &answer.query)
+            .ok_or("the answer's sketch has another shape than the index's layout")?,
+        list: list.finish(),
+        // Influence is what all rows are needed for; the other channels are as claimed, and their shape is checked.
+        spans: answer.attribution.spans.clone(),
+        retrieved: answer.attribution.retrieved.clone(),
+    };
+    let mix = &answer.receipt.terms.tariff.mix;
+    let unsound = || "the attribution is not well shaped".to_owned();
+    let shares = attribution.list_shares().ok_or_else(unsound)?;
+    let credited = attribution.credits_anyone(mix).ok_or_else(unsound)?;
+    let parts = answer
+        .receipt
+        .parts(credited)
+        .ok_or("the receipt's split is not whole")?;
+    let amounts = attribution.amounts(mix, parts.contributors).ok_or_else(unsound)?;
+    Ok(Recomputed {
+        rows: index.rows.len() as u64,
+        attribution,
+        shares,
+        parts,
+        amounts,
+    })
+}
+
+fn query_hash(index: &Index, query: &Sketch) -> Option<Hash> {
+    let leaves = query.leaves(&index.rule)?;
+    Some(Tree::new(&leaves).ok()?.root().hash::<SketchLeaf>())
+}
+
+fn bounds(index: &Index, receipt: &Receipt) -> Bounds {
+    Bounds {
+        top: index.header.rules.top,
+        rows: index.header.rows.count,
+        records: index.header.corpus.count,
+        corpus: u64::try_from(index.header.verbatim.tokens.sum).unwrap_or(u64::MAX),
+        output: receipt.output_tokens,
+    }
+}
+
+/// What is wrong with an answer, in words; nothing if all of it is what it must be.
+pub fn differences(index: &Index, answer: &Answer, recomputed: &Recomputed) -> Vec<String> {
+    let mut found = Vec::new();
+    let (receipt, claimed) = (&answer.receipt, &answer.attribution);
+    if let Err(flaw) = receipt.check() {
+        found.push(format!("the receipt breaks a rule: {flaw:?}"));
+    }
+    if receipt.terms.index != index.header.hash() {
+        found.push("the receipt names another index".into());
+    }
+    if claimed.hash() != receipt.attribution {
+        found.push("the attribution is not the one that the receipt commits to".into());
+    }
+    if claimed.query != recomputed.attribution.query {
+        found.push("the sketch is not the one that the attribution commits to".into());
+    }
+    if let Err(flaw) = index.rule.check(answer.query.view()) {
+        found.push(format!("the sketch can come from no gradient: {flaw:?}"));
+    }
+    if let Err(flaw) = claimed.check(&bounds(index, receipt)) {
+        found.push(format!("the attribution breaks a rule: {flaw:?}"));
+    }
+    found.extend(list_differences(&claimed.list, &recomputed.attribution.list));
+    found
+}
+
+fn list_differences(claimed: &[ListEntry], right: &[ListEntry]) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in claimed {
+        match right.iter().find(|other| other.row == entry.row) {
+            None => found.push(format!("row {} is listed and does not belong there", entry.row)),
+            Some(other) if other.score != entry.score => found.push(format!(
+                "row {} is listed with score {}; it is {}",
+                entry.row, entry.score, other.score
+            )),
+            Some(other) if other.contributor != entry.contributor => found.push(format!(
+                "row {} is listed for {}; it is {}'s",
+                entry.row,
+                openledger_chain::ss58(&entry.contributor),
+                openledger_chain::ss58(&other.contributor)
+            )),
+            Some(_) => {}
+        }
+    }
+    for entry in right {
+        if !claimed.iter().any(|other| other.row == entry.row) {
+            found.push(format!(
+                "row {} with score {} is left out",
+                entry.row, entry.score
+            ));
+        }
+    }
+    if found.is_empty() && claimed != right {
+        found.push("the list is out of order".into());
+    }
+    found
+}
+
+/// Everything published about a batch.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// What the chain commits to.
+    pub header: BatchHeader,
+    /// And who is paid.
+    pub credits_header: CreditsHeader,
+    /// Leaves of its trees.
+    pub channels: Vec<ChannelLeaf>,
+    /// Leaves of its trees.
+    pub receipts: Vec<ReceiptLeaf>,
+    /// Leaves of its trees.
+    pub parts: Vec<PartLeaf>,
+    /// Leaves of its trees.
+    pub credits: Vec<CreditLeaf>,
+    /// In the order of the receipt leaves.
+    pub answers: Vec<Answer>,
+}
+
+impl Batch {
+    /// Whether the leaves are what the headers commit to, and the answers are the leaves'.
+    pub fn check(&self) -> Result<(), String> {
+        check_root("channels", &self.channels, &self.header.channels)?;
+        check_root("receipts", &self.receipts, &self.header.receipts)?;
+        check_root("parts", &self.parts, &self.credits_header.parts)?;
+        check_root("credits", &self.credits, &self.credits_header.credits)?;
+        if self.answers.len() != self.receipts.len() {
+            return Err(format!(
+                "{} answers for {} receipts",
+                self.answers.len(),
+                self.receipts.len()
+            ));
+        }
+        for (n, (leaf, answer)) in self.receipts.iter().zip(&self.answers).enumerate() {
+            if answer.receipt.hash() != leaf.receipt {
+                return Err(format!("answer {n} is not the one that the batch commits to"));
+            }
+            if answer.attribution.hash() != answer.receipt.attribution {
+                return Err(format!(
+                    "the attribution of answer {n} is not the one that its receipt commits to"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Where in the batch a receipt is.
+    pub fn position(&self, receipt: &Hash) -> Option<u64> {
+        (0u64..)
+            .zip(&self.receipts)
+            .find(|(_, leaf)| leaf.receipt == *receipt)
+            .map(|(n, _)| n)
+    }
+
+    /// One answer with the way to the batch's root.
+    pub fn proof(&self, position: u64) -> Option<AnswerProof> {
+        let at = usize::try_from(position).ok()?;
+        let answer = self.answers.get(at)?;
+        let leaf = Tree::new(&self.receipts)
+            .ok()?
+            .open(position, self.receipts.get(at)?)?;
+        Some(AnswerProof {
+            leaf,
+            receipt: answer.receipt,
+            attribution: answer.attribution.clone(),
+            draw: None,
+        })
+    }
+
+    /// The contributors' parts of one answer as the batch pays them.
+    pub fn parts_of(&self, position: u64) -> Vec<(Account, u128)> {
+        let own = self.parts.iter().filter(|part| part.source == position);
+        own.map(|part| (part.contributor, part.amount)).collect()
+    }
+
+    /// What is wrong with how the batch pays an answer.
+    pub fn payment_differences(&self, position: u64, amounts: &[(Account, u128)]) -> Vec<String> {
+        let paid = self.parts_of(position);
+        let mut found = Vec::new();
+        for (who, amount) in amounts {
+            let own = paid
+                .iter()
+                .find(|(other, _)| other == who)
+                .map_or(0, |(_, amount)| *amount);
+            if own != *amount {
+                found.push(format!(
+                    "{} is owed {amount} planck of this answer and gets {own}",
+                    openledger_chain::ss58(who)
+                ));
+            }
+        }
+        for (who, amount) in &paid {
+            if !amounts.iter().any(|(other, _)| other == who) {
+                found.push(format!(
+                    "{} gets {amount} planck of this answer and is owed nothing",
+                    openledger_chain::ss58(who)
+                ));
+            }
+        }
+        found
+    }
+
+    /// What may be wrong with one answer, each as evidence that the chain's judge can decide. The query's hash must be the
+    /// committed one for scores to be judged.
+    pub fn evidence(&self, index: &Index, position: u64) -> Vec<BatchEvidence> {
+        let mut all = Vec::new();
+        let at = usize::try_from(position).unwrap_or(usize::MAX);
+        let (Some(proof), Some(answer)) = (self.proof(position), self.answers.get(at)) else {
+            return all;
+        };
+        let claimed = &answer.attribution;
+        if claimed.check(&bounds(index, &answer.receipt)).is_err() {
+            all.push(BatchEvidence::Shape(proof.clone()));
+        }
+        all.extend(query_evidence(index, &proof, &answer.query));
+        for (entry, listed) in (0u16..).zip(&claimed.list) {
+            let Some(row) = index.row(listed.row) else {
+                continue;
+            };
+            if row.leaf.contributor != listed.contributor {
+                all.push(BatchEvidence::NamedRow(NamedRow {
+                    answer: proof.clone(),
+                    entry,
+                    row: row.clone(),
+                }));
+            }
+            let score = index.rule.evaluate(answer.query.view(), row.leaf.sketch.view());
+            let right =
+                score.is_some_and(|s| s.eligible && u128::try_from(s.value).ok() == Some(listed.score));
+            if !right {
+                all.push(BatchEvidence::Score(WrongScore {
+                    answer: proof.clone(),
+                    entry,
+                    layout: index.layout.clone(),
+                    query: answer.query.clone(),
+                    row: row.clone(),
+                }));
+            }
+        }
+        let recomputed = recompute(index, answer);
+        let right = recomputed
+            .as_ref()
+            .map_or(&[][..], |r| r.attribution.list.as_slice());
+        for missing in right
+            .iter()
+            .filter(|entry| !claimed.list.iter().any(|listed| listed.row == entry.row))
+        {
+            if let Some(row) = index.row(missing.row) {
+                all.push(BatchEvidence::LeftOut(LeftOut {
+                    answer: proof.clone(),
+                    layout: index.layout.clone(),
+                    query: answer.query.clone(),
+                    row: row.clone(),
+                }));
+            }
+        }
+        if let Ok(parts) = Tree::new(&self.parts) {
+            for (n, part) in (0u64..)
+                .zip(&self.parts)
+                .filter(|(_, part)| part.source == position)
+            {
+                all.extend(parts.open(n, part).map(|part| {
+                    BatchEvidence::Part(PartOfAnswer {
+                        part,
+                        answer: proof.clone(),
+                    })
+                }));
+            }
+        }
+        all
+    }
+}
+
+fn query_evidence(index: &Index, proof: &AnswerProof, query: &Sketch) -> Vec<BatchEvidence> {
+    let Some(leaves) = query.leaves(&index.rule) else {
+        return Vec::new();
+    };
+    let Ok(tree) = Tree::new(&leaves) else {
+        return Vec::new();
+    };
+    let bad = (0u64..)
+        .zip(&leaves)
+        .filter(|(_, leaf)| index.rule.check_block(leaf.exponent, &leaf.lanes).is_err());
+    bad.filter_map(|(n, leaf)| {
+        Some(BatchEvidence::Query(QueryBlock {
+            answer: proof.clone(),
+            layout: index.layout.clone(),
+            root: tree.root(),
+            block: Some(tree.open(n, leaf)?),
+        }))
+    })
+    .collect()
+}
+
+fn check_root<L: Leaf>(what: &str, leaves: &[L], root: &Root) -> Result<(), String> {
+    match Tree::new(leaves) {
+        Ok(tree) if tree.root() == *root => Ok(()),
+        _ => Err(format!("the {what} are not what the chain commits to")),
+    }
+}
+
+/// What each listed row brings its contributor, to the planck: a contributor's amount divided among its rows by their shares.
+/// Rows whose shares round to nothing bring nothing: such a contributor is paid by the other channels.
+pub fn amounts_by_row(list: &[ListEntry], shares: &[u32], amounts: &[(Account, u128)]) -> Vec<u128> {
+    let mut by_row = vec![0; list.len()];
+    for (who, amount) in amounts {
+        let own: Vec<usize> = (0..list.len())
+            .filter(|n| list.get(*n).is_some_and(|e| e.contributor == *who))
+            .collect();
+        let weights: Vec<u128> = own
+            .iter()
+            .map(|n| shares.get(*n).copied().unwrap_or(0).into())
+            .collect();
+        let parts = openledger_attribution::share::apportion(*amount, &weights).unwrap_or_default();
+        for (n, part) in own.into_iter().zip(parts) {
+            if let Some(slot) = by_row.get_mut(n) {
+                *slot = part;
+            }
+        }
+    }
+    by_row
+}

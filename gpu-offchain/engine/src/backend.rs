@@ -1,0 +1,321 @@
+//! What a device must do: a few coarse operations over buffers it owns.
+//!
+//! Matrices are row-major. Every operation is deterministic: an element of a result depends on its own inputs alone and is reduced in
+//! one fixed order, whatever else is in the batch and however many threads there are.
+
+use crate::real::Real;
+use crate::sampler::{Draw, Sampled};
+
+/// A matrix product `C = alpha · A·B (+ C)` with C `[m, n]`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Gemm {
+    /// Rows of C.
+    pub m: usize,
+    /// Columns of C.
+    pub n: usize,
+    /// Length of each sum.
+    pub k: usize,
+    /// How A and B are stored.
+    pub layout: Layout,
+    /// Factor of the product.
+    pub alpha: f64,
+    /// Whether C is added to; otherwise it is overwritten.
+    pub accumulate: bool,
+}
+
+/// How the operands of a product are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// A `[m, k]`, B `[n, k]`: a linear layer's forward pass, `y = x·Wᵀ`.
+    Forward,
+    /// A `[m, k]`, B `[k, n]`: its gradient at the input, `dx = dy·W`.
+    Input,
+    /// A `[k, m]`, B `[k, n]`: its gradient at the weight, `dW = dyᵀ·x`.
+    Weight,
+}
+
+impl Gemm {
+    /// `y[rows, d_out] = x[rows, d_in] · w[d_out, d_in]ᵀ`.
+    pub fn forward(rows: usize, d_in: usize, d_out: usize) -> Self {
+        Gemm {
+            m: rows,
+            n: d_out,
+            k: d_in,
+            layout: Layout::Forward,
+            alpha: 1.0,
+            accumulate: false,
+        }
+    }
+
+    /// `dx[rows, d_in] = dy[rows, d_out] · w[d_out, d_in]`.
+    pub fn input(rows: usize, d_in: usize, d_out: usize) -> Self {
+        Gemm {
+            m: rows,
+            n: d_in,
+            k: d_out,
+            layout: Layout::Input,
+            alpha: 1.0,
+            accumulate: false,
+        }
+    }
+
+    /// `dw[d_out, d_in] = dy[rows, d_out]ᵀ · x[rows, d_in]`.
+    pub fn weight(rows: usize, d_in: usize, d_out: usize) -> Self {
+        Gemm {
+            m: d_out,
+            n: d_in,
+            k: rows,
+            layout: Layout::Weight,
+            alpha: 1.0,
+            accumulate: false,
+        }
+    }
+
+    /// Scales the product.
+    pub fn scaled(self, alpha: f64) -> Self {
+        Gemm { alpha, ..self }
+    }
+
+    /// Adds to C.
+    pub fn adding(self) -> Self {
+        Gemm {
+            accumulate: true,
+            ..self
+        }
+    }
+}
+
+/// The shape of attention.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Heads {
+    /// Query heads.
+    pub q: usize,
+    /// Key and value heads; query head h reads key head `h · kv / q`.
+    pub kv: usize,
+    /// Width of a head.
+    pub dim: usize,
+}
+
+/// Rows of one sequence in a batch, and where its keys and values lie. Row i sees the first `kv_len - q_len + i + 1` of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Segment {
+    /// First query row.
+    pub q_start: usize,
+    /// Number of query rows.
+    pub q_len: usize,
+    /// First key and value row.
+    pub kv_start: usize,
+    /// Number of keys and values, those of the query rows included.
+    pub kv_len: usize,
+}
+
+/// A low-rank module on a device.
+#[derive(Debug)]
+pub struct LoraPair<T> {
+    /// `[rank, d_in]`.
+    pub a: T,
+    /// `[d_out, rank]`.
+    pub b: T,
+    /// The inner width.
+    pub rank: usize,
+    /// Factor of the module's output.
+    pub scale: f64,
+}
+
+/// Consecutive rows of a batch that use one adapter's module.
+#[derive(Debug)]
+pub struct LoraGroup<'a, T> {
+    /// First row.
+    pub start: usize,
+    /// Number of rows.
+    pub rows: usize,
+    /// The module.
+    pub pair: &'a LoraPair<T>,
+}
+
+/// Constants of one AdamW step; `grad` is multiplied by `grad_scale` first.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AdamStep {
+    /// Learning rate.
+    pub lr: f64,
+    /// Decay of the first moment.
+    pub beta1: f64,
+    /// Decay of the second moment.
+    pub beta2: f64,
+    /// Added to the root of the second moment.
+    pub eps: f64,
+    /// Decoupled weight decay.
+    pub weight_decay: f64,
+    /// Number of this step, from 1.
+    pub step: usize,
+    /// Clipping and averaging.
+    pub grad_scale: f64,
+}
+
+/// A target that does not count.
+pub const IGNORE: u32 = u32::MAX;
+
+/// A device. Buffers are flat; shapes are in the calls.
+pub trait Backend: Send + Sync + 'static {
+    /// The number type.
+    type Elem: Real;
+    /// A buffer on the device.
+    type Buf: Send + Sync + 'static;
+
+    /// Names the backend and the order its results depend on; equal names give equal bits.
+    fn arch(&self) -> String;
+    /// A buffer of zeros.
+    fn zeros(&self, len: usize) -> Self::Buf;
+    /// A buffer with these values.
+    fn upload(&self, host: &[Self::Elem]) -> Self::Buf;
+    /// The values of a buffer.
+    fn download(&self, buf: &Self::Buf) -> Vec<Self::Elem>;
+    /// Sets a buffer to zero.
+    fn clear(&self, buf: &mut Self::Buf);
+
+    /// Rows of a table: `out[i] = table[ids[i]]`, each `d` wide.
+    fn gather(&self, table: &Self::Buf, ids: &[u32], d: usize, out: &mut Self::Buf);
+    /// `table[ids[i]] += rows[i]`, in the order of i.
+    fn scatter_add(&self, rows: &Self::Buf, ids: &[u32], d: usize, table: &mut Self::Buf);
+    /// A matrix product.
+    fn gemm(&self, op: Gemm, a: &Self::Buf, b: &Self::Buf, c: &mut Self::Buf);
+    /// `y += x`.
+    fn add(&self, x: &Self::Buf, y: &mut Self::Buf);
+    /// `y[i] += bias` for every row.
+    fn add_bias(&self, bias: &Self::Buf, rows: usize, d: usize, y: &mut Self::Buf);
+    /// `bias += Σ dy[i]`.
+    fn add_bias_backward(&self, dy: &Self::Buf, rows: usize, d: usize, dbias: &mut Self::Buf);
+
+    /// `y = x · w / rms(x)` for every row of width `d`; `inv` receives 1/rms.
+    fn rmsnorm(
+        &self,
+        x: &Self::Buf,
+        w: &Self::Buf,
+        eps: f64,
+        d: usize,
+        y: &mut Self::Buf,
+        inv: &mut Self::Buf,
+    );
+    /// Adds the gradient at x to `dx` and, if asked, at w to `dw`.
+    #[allow(clippy::too_many_arguments)]
+    fn rmsnorm_backward(
+        &self,
+        x: &Self::Buf,
+        w: &Self::Buf,
+        inv: &Self::Buf,
+        dy: &Self::Buf,
+        d: usize,
+        dx: &mut Self::Buf,
+        dw: Option<&mut Self::Buf>,
+    );
+
+    /// Rotates q in place and k on its way into the cache, by `table[position] = cos ‖ sin` (each `dim / 2`); row i of k and v goes to
+    /// row `slots[i]` of the caches.
+    #[allow(clippy::too_many_arguments)]
+    fn rope_kv(
+        &self,
+        heads: Heads,
+        table: &Self::Buf,
+        positions: &[u32],
+        slots: &[u32],
+        q: &mut Self::Buf,
+        k: &Self::Buf,
+        v: &Self::Buf,
+        k_cache: &mut Self::Buf,
+        v_cache: &mut Self::Buf,
+    );
+    /// Rotates gradients back, in place.
+    fn rope_backward(
+        &self,
+        heads: usize,
+        dim: usize,
+        table: &Self::Buf,
+        positions: &[u32],
+        grad: &mut Self::Buf,
+    );
+
+    /// Causal softmax attention with scale `1/√dim`; `lse[row, head]` receives the logarithm of each softmax's sum.
+    #[allow(clippy::too_many_arguments)]
+    fn attention(
+        &self,
+        heads: Heads,
+        segments: &[Segment],
+        q: &Self::Buf,
+        k: &Self::Buf,
+        v: &Self::Buf,
+        out: &mut Self::Buf,
+        lse: &mut Self::Buf,
+    );
+    /// Gradients of [`Backend::attention`] where keys and values are rows like the queries; overwrites `dq`, `dk`, `dv`.
+    #[allow(clippy::too_many_arguments)]
+    fn attention_backward(
+        &self,
+        heads: Heads,
+        segments: &[Segment],
+        q: &Self::Buf,
+        k: &Self::Buf,
+        v: &Self::Buf,
+        out: &Self::Buf,
+        lse: &Self::Buf,
+        dout: &Self::Buf,
+        dq: &mut Self::Buf,
+        dk: &mut Self::Buf,
+        dv: &mut Self::Buf,
+    );
+
+    /// `out = silu(gate) · up`.
+    fn silu_mul(&self, gate: &Self::Buf, up: &Self::Buf, out: &mut Self::Buf);
+    /// Gradients of [`Backend::silu_mul`]; overwrites both.
+    fn silu_mul_backward(
+        &self,
+        gate: &Self::Buf,
+        up: &Self::Buf,
+        dout: &Self::Buf,
+        dgate: &mut Self::Buf,
+        dup: &mut Self::Buf,
+    );
+
+    /// `u[i] = A·x[i]` for the rows of each group; rows of u are `stride` wide.
+    fn lora_shrink(
+        &self,
+        groups: &[LoraGroup<'_, Self::Buf>],
+        d_in: usize,
+        x: &Self::Buf,
+        stride: usize,
+        u: &mut Self::Buf,
+    );
+    /// `y[i] += scale · B·u[i]` for the rows of each group.
+    fn lora_expand(
+        &self,
+        groups: &[LoraGroup<'_, Self::Buf>],
+        d_out: usize,
+        u: &Self::Buf,
+        stride: usize,
+        y: &mut Self::Buf,
+    );
+
+    /// The loss `-ln softmax(logits)[target]` of every row, 0 for [`IGNORE`]; logits become `scale` times the gradient. The gradient at the
+    /// target is minus the sum of the other probabilities, so that nothing cancels.
+    fn cross_entropy(&self, vocab: usize, targets: &[u32], scale: f64, logits: &mut Self::Buf) -> Vec<f64>;
+
+    /// Chooses a token for every row of `logits`.
+    fn sample(&self, logits: &Self::Buf, vocab: usize, draws: &[Draw]) -> Vec<Sampled> {
+        let host: Vec<f32> = self.download(logits).into_iter().map(Real::to_f32).collect();
+        host.chunks(vocab)
+            .zip(draws)
+            .map(|(row, draw)| crate::sampler::sample(row, draw))
+            .collect()
+    }
+
+    /// One AdamW step of a buffer.
+    fn adamw(
+        &self,
+        step: AdamStep,
+        grad: &Self::Buf,
+        m: &mut Self::Buf,
+        v: &mut Self::Buf,
+        param: &mut Self::Buf,
+    );
+    /// The sum of squares.
+    fn sum_squares(&self, x: &Self::Buf) -> f64;
+}

@@ -1,0 +1,19 @@
+//! The serving core: what a device must do ([`Backend`]), the forward pass over a key and value cache, unmerged adapters, sampling.
+//!
+//! Nothing here knows a device. An answer's tokens depend on base, adapter, prompt and parameters alone: not on what else is in the
+//! batch, in which order requests came, or how many threads there are.
+
+pub mod backend;
+mod engine;
+mod error;
+mod forward;
+mod net;
+mod real;
+pub mod sampler;
+
+pub use backend::Backend;
+pub use engine::{Completion, Engine, Finish, Model, Params, Request, Sequence, Token};
+pub use error::{Error, Result};
+pub use forward::{forward, Batch, KvCache};
+pub use net::{DeviceAdapter, Layer, Net};
+pub use real::Real;

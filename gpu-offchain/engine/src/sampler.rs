@@ -1,0 +1,177 @@
+//! Choosing tokens: greedy, temperature and top-p, by noise that depends on seed, position and token alone.
+//!
+//! Sampling takes the largest `logit / temperature + gumbel(seed, position, token)`, so that anyone who has the logits and the seed
+//! can tell whether a token was the one to choose. Ties go to the lowest id.
+
+use crate::real::Real;
+
+/// How the token of one row is chosen.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Draw {
+    /// 0 for the most likely token.
+    pub temperature: f32,
+    /// The least set of likeliest tokens that holds this much probability; 1 for all.
+    pub top_p: f32,
+    /// The request's seed.
+    pub seed: u64,
+    /// The position of the token that is chosen, in tokens from the start of the sequence.
+    pub position: u32,
+}
+
+/// A chosen token.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sampled {
+    /// Its id.
+    pub id: u32,
+    /// The logarithm of its probability under the model, before temperature and top-p.
+    pub logprob: f32,
+}
+
+/// Philox 4x32 with ten rounds: four random words of a counter and a key.
+pub fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
+    for round in 0..10 {
+        if round > 0 {
+            key = [key[0].wrapping_add(0x9E37_79B9), key[1].wrapping_add(0xBB67_AE85)];
+        }
+        let a = u64::from(counter[0]) * 0xD251_1F53;
+        let b = u64::from(counter[2]) * 0xCD9E_8D57;
+        counter = [
+            (b >> 32) as u32 ^ counter[1] ^ key[0],
+            b as u32,
+            (a >> 32) as u32 ^ counter[3] ^ key[1],
+            a as u32,
+        ];
+    }
+    counter
+}
+
+/// Splits a seed into a generator's key.
+pub fn key(seed: u64) -> [u32; 2] {
+    [seed as u32, (seed >> 32) as u32]
+}
+
+fn gumbel(seed: u64, position: u32, token: u32) -> f64 {
+    let word = philox([position, token, 0, 0], key(seed))[0];
+    let uniform = (f64::from(word) + 0.5) / 4_294_967_296.0;
+    -libm::log(-libm::log(uniform))
+}
+
+/// Chooses a token of one row of logits.
+pub fn sample(logits: &[f32], draw: &Draw) -> Sampled {
+    let best = argmax(logits.iter().map(|&l| f64::from(l)));
+    let max = logits.get(best).copied().unwrap_or(0.0);
+    let sum: f64 = logits.iter().map(|&l| Real::exp(f64::from(l - max))).sum();
+    let finish = |id: usize| Sampled {
+        id: id as u32,
+        logprob: (f64::from(logits[id] - max) - libm::log(sum)) as f32,
+    };
+    if draw.temperature <= 0.0 || logits.is_empty() {
+        return finish(best);
+    }
+    let scaled: Vec<f64> = logits
+        .iter()
+        .map(|&l| f64::from(l - max) / f64::from(draw.temperature))
+        .collect();
+    let kept = nucleus(&scaled, draw.top_p);
+    let id = argmax(scaled.iter().enumerate().map(|(id, &l)| {
+        if kept.as_ref().is_none_or(|kept| kept[id]) {
+            l + gumbel(draw.seed, draw.position, id as u32)
+        } else {
+            f64::NEG_INFINITY
+        }
+    }));
+    finish(id)
+}
+
+fn argmax(values: impl Iterator<Item = f64>) -> usize {
+    let mut best = (0, f64::NEG_INFINITY);
+    for (id, value) in values.enumerate() {
+        if value > best.1 {
+            best = (id, value);
+        }
+    }
+    best.0
+}
+
+// The likeliest tokens, in order of probability and then id, until they hold `top_p`.
+fn nucleus(scaled: &[f64], top_p: f32) -> Option<Vec<bool>> {
+    if top_p >= 1.0 {
+        return None;
+    }
+    let weights: Vec<f64> = scaled.iter().map(|&l| libm::exp(l)).collect();
+    let total: f64 = weights.iter().sum();
+    let mut order: Vec<usize> = (0..weights.len()).collect();
+    order.sort_by(|&a, &b| weights[b].total_cmp(&weights[a]).then(a.cmp(&b)));
+    let mut kept = vec![false; weights.len()];
+    let mut held = 0.0;
+    for id in order {
+        kept[id] = true;
+        held += weights[id];
+        if held >= f64::from(top_p) * total {
+            break;
+        }
+    }
+    Some(kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn philox_should_give_the_published_vectors() {
+        assert_eq!(
+            philox([0; 4], [0; 2]),
+            [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]
+        );
+        assert_eq!(
+            philox([u32::MAX; 4], [u32::MAX; 2]),
+            [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd]
+        );
+        assert_eq!(
+            philox(
+                [0x243f_6a88, 0x85a3_08d3, 0x1319_8a2e, 0x0370_7344],
+                [0xa409_3822, 0x299f_31d0]
+            ),
+            [0xd16c_fe09, 0x94fd_cceb, 0x5001_e420, 0x2412_6ea1]
+        );
+    }
+
+    #[test]
+    fn sampling_should_follow_the_softmax() {
+        let logits = [0.0_f32, 1.0, 2.0];
+        let mut counts = [0_u32; 3];
+        for position in 0..30_000 {
+            let draw = Draw {
+                temperature: 1.0,
+                top_p: 1.0,
+                seed: 7,
+                position,
+            };
+            counts[sample(&logits, &draw).id as usize] += 1;
+        }
+        for (count, want) in counts.iter().zip([0.0900, 0.2447, 0.6652]) {
+            assert!((f64::from(*count) / 30_000.0 - want).abs() < 0.01, "{counts:?}");
+        }
+    }
+
+    #[test]
+    fn top_p_should_leave_out_the_tail_and_ties_go_to_the_lowest_id() {
+        for position in 0..1_000 {
+            let draw = Draw {
+                temperature: 1.0,
+                top_p: 0.6,
+                seed: 7,
+                position,
+            };
+            assert_eq!(sample(&[0.0, 1.0, 2.0], &draw).id, 2);
+        }
+        let greedy = Draw {
+            temperature: 0.0,
+            top_p: 1.0,
+            seed: 0,
+            position: 0,
+        };
+        assert_eq!(sample(&[1.0, 3.0, 3.0], &greedy).id, 1);
+    }
+}

@@ -1,0 +1,177 @@
+//! Per-example factors: what every adapted module read, and the gradient at what it gave. Attribution sketches come from these.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use openledger_engine::{Backend, DeviceAdapter, Net, Real};
+use openledger_model::{Adapter, Example, Target};
+use safetensors::tensor::{Dtype, TensorView};
+
+use crate::data::{check, Packed};
+use crate::error::{Error, Result};
+use crate::pass::{backward, forward, Wanted};
+
+/// One module's factors over one example.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModuleFactors {
+    /// The module's full name, such as `model.layers.0.self_attn.q_proj`.
+    pub name: String,
+    /// The inputs, `[tokens, d_in]`.
+    pub x: Vec<f32>,
+    /// The gradients of the sum of the token losses at the module's output, `[tokens, d_out]`.
+    pub delta: Vec<f32>,
+    /// Width of the input.
+    pub d_in: usize,
+    /// Width of the output.
+    pub d_out: usize,
+    /// Number of rows: the example's tokens but the last, which predicts nothing.
+    pub tokens: usize,
+}
+
+/// The factors of one example, modules in the order of the adapter.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Factors {
+    /// The sum of the token losses, in nats.
+    pub loss: f64,
+    /// One entry a module.
+    pub modules: Vec<ModuleFactors>,
+}
+
+/// A base with an adapter, ready to give factors.
+pub struct FactorModel<B: Backend> {
+    net: Arc<Net<B>>,
+    adapter: Adapter,
+    device: DeviceAdapter<B::Buf>,
+}
+
+impl<B: Backend> FactorModel<B> {
+    /// Uploads the adapter.
+    pub fn new(net: Arc<Net<B>>, adapter: &Adapter) -> Result<Self> {
+        let device = DeviceAdapter::new(&net.backend, net.config(), adapter)?;
+        Ok(FactorModel {
+            net,
+            adapter: adapter.clone(),
+            device,
+        })
+    }
+
+    /// The adapter.
+    pub fn adapter(&self) -> &Adapter {
+        &self.adapter
+    }
+
+    /// Runs one example forward and backward. The mask may be empty of targets; all gradients are then zero.
+    pub fn factors(&self, example: &Example) -> Result<Factors> {
+        let (net, config) = (&self.net, self.net.config());
+        if example.targets() > 0 {
+            check(
+                std::slice::from_ref(example),
+                config.vocab_size,
+                config.max_position_embeddings,
+            )?;
+        } else {
+            example.check(config.vocab_size)?;
+        }
+        let packed = Packed::new([example]);
+        let mut tape = forward(net, Some(&self.device), &packed);
+        let losses = net
+            .backend
+            .cross_entropy(config.vocab_size, &packed.targets, 1.0, &mut tape.logits);
+        let mut modules = Vec::with_capacity(self.adapter.modules.len());
+        let host = |buf: &B::Buf| net.backend.download(buf).into_iter().map(Real::to_f32).collect();
+        let mut tap = |layer: usize, target: Target, x: &B::Buf, dy: &B::Buf| {
+            if self.device.modules[layer][target.index()].is_some() {
+                let (d_out, d_in) = config.module_shape(target);
+                let name = target.full_name(layer);
+                let (x, delta, tokens) = (host(x), host(dy), packed.rows());
+                modules.push((
+                    (layer, target),
+                    ModuleFactors {
+                        name,
+                        x,
+                        delta,
+                        d_in,
+                        d_out,
+                        tokens,
+                    },
+                ));
+            }
+        };
+        let wanted = Wanted {
+            lora: None,
+            base: None,
+            tap: Some(&mut tap),
+        };
+        backward(net, Some(&self.device), &packed, &tape, wanted);
+        modules.sort_by_key(|(place, _)| *place);
+        Ok(Factors {
+            loss: losses.iter().sum(),
+            modules: modules.into_iter().map(|(_, m)| m).collect(),
+        })
+    }
+}
+
+/// Writes the factors of many examples under one adapter as one safetensors file: `offsets` (i64, one more than examples: where the
+/// rows of each begin and end) and for every module M `M.x`, `M.delta`, `M.A`, `M.B` and `M.scale`.
+pub fn write_factors(path: &Path, adapter: &Adapter, examples: &[Factors]) -> Result<()> {
+    let wrong = |reason: String| Error::Write {
+        path: path.to_owned(),
+        reason,
+    };
+    let bytes = |values: &[f32]| values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
+    let mut offsets = vec![0_i64];
+    for (index, example) in examples.iter().enumerate() {
+        let names = example.modules.iter().map(|m| m.name.clone());
+        if !names.eq(adapter.modules.iter().map(|m| m.name())) {
+            return Err(wrong(format!(
+                "example {index} has factors of other modules than the adapter"
+            )));
+        }
+        let rows = example.modules.first().map_or(0, |m| m.tokens);
+        offsets.push(offsets[index] + rows as i64);
+    }
+    let rows = offsets[examples.len()] as usize;
+    let mut tensors: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = vec![(
+        "offsets".into(),
+        Dtype::I64,
+        vec![offsets.len()],
+        offsets.iter().flat_map(|o| o.to_le_bytes()).collect(),
+    )];
+    for (at, m) in adapter.modules.iter().enumerate() {
+        let name = m.name();
+        let join = |pick: fn(&ModuleFactors) -> &[f32]| {
+            examples
+                .iter()
+                .flat_map(|e| bytes(pick(&e.modules[at])))
+                .collect::<Vec<u8>>()
+        };
+        tensors.push((
+            format!("{name}.x"),
+            Dtype::F32,
+            vec![rows, m.d_in],
+            join(|f| &f.x),
+        ));
+        tensors.push((
+            format!("{name}.delta"),
+            Dtype::F32,
+            vec![rows, m.d_out],
+            join(|f| &f.delta),
+        ));
+        tensors.push((format!("{name}.A"), Dtype::F32, vec![m.rank, m.d_in], bytes(&m.a)));
+        tensors.push((
+            format!("{name}.B"),
+            Dtype::F32,
+            vec![m.d_out, m.rank],
+            bytes(&m.b),
+        ));
+        tensors.push((format!("{name}.scale"), Dtype::F32, vec![1], bytes(&[m.scale])));
+    }
+    let views = tensors
+        .iter()
+        .map(|(name, dtype, shape, data)| {
+            let view = TensorView::new(*dtype, shape.clone(), data).map_err(|e| wrong(e.to_string()))?;
+            Ok((name.as_str(), view))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    safetensors::serialize_to_file(views, None, path).map_err(|e| wrong(e.to_string()))
+}

@@ -1,0 +1,439 @@
+//! The command line, for any way to attribute.
+
+use crate::{
+    attribute::Attribute,
+    fetch,
+    formats::hex0x,
+    hook::LEAST_SECRET,
+    ledger::{Ledger, Signer},
+    models::Base,
+    Config, Error, Parts, Result, Worker,
+};
+use clap::{Args, Parser, Subcommand};
+use openledger_chain::{parse_account, parse_open, Chain, Key};
+use openledger_protocol::{calls, compute, Hash, Name};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+/// Trains adapters and writes indexes for the chain, answers for money, and settles what it earned.
+#[derive(Parser)]
+#[command(name = "openledger-worker", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Makes the data folder with keys and secret, unless they are there, and prints whose they are.
+    Init(Keys),
+    /// Registers this worker on the chain.
+    Register(Register),
+    /// Runs the worker.
+    Run(Box<Run>),
+    /// Gets a generation that another worker serves, so that this one serves it too. Not while `run` runs.
+    Fetch(Fetch),
+}
+
+#[derive(Args)]
+struct Keys {
+    /// Folder of everything the worker keeps.
+    #[arg(long)]
+    data: PathBuf,
+    /// File with the key of the worker's account [default: DATA/account.key].
+    #[arg(long)]
+    key: Option<PathBuf>,
+    /// File with the key that signs receipts [default: DATA/receipt.key].
+    #[arg(long)]
+    receipt_key: Option<PathBuf>,
+    /// File with the secret shared with the paired node [default: DATA/secret].
+    #[arg(long)]
+    secret_file: Option<PathBuf>,
+}
+
+impl Keys {
+    fn path(&self, given: &Option<PathBuf>, name: &str) -> PathBuf {
+        given.clone().unwrap_or_else(|| self.data.join(name))
+    }
+
+    fn account(&self) -> PathBuf {
+        self.path(&self.key, "account.key")
+    }
+
+    fn receipt(&self) -> PathBuf {
+        self.path(&self.receipt_key, "receipt.key")
+    }
+
+    fn secret(&self) -> PathBuf {
+        self.path(&self.secret_file, "secret")
+    }
+}
+
+#[derive(Args)]
+struct Register {
+    #[command(flatten)]
+    keys: Keys,
+    /// The node's WebSocket.
+    #[arg(long, default_value = "ws://127.0.0.1:9944")]
+    node: String,
+    /// Bond in OPEN, as "1000" or "1000.5".
+    #[arg(long)]
+    bond: String,
+    /// Public key in the node's keystore that signs results (`olwk`), in hexadecimal [default: asked of the node].
+    #[arg(long)]
+    result_key: Option<String>,
+    /// Where consumers reach this worker's API.
+    #[arg(long)]
+    endpoint: String,
+}
+
+#[derive(Args)]
+struct Run {
+    #[command(flatten)]
+    keys: Keys,
+    /// Folder of the base model in Hugging Face layout.
+    #[arg(long)]
+    base: PathBuf,
+    /// The node's WebSocket.
+    #[arg(long, default_value = "ws://127.0.0.1:9944")]
+    node: String,
+    /// Where the public API listens.
+    #[arg(long, default_value = "127.0.0.1:8700")]
+    listen: SocketAddr,
+    /// Receipts that make a batch.
+    #[arg(long, default_value_t = 16)]
+    batch_receipts: usize,
+    /// Seconds after which the oldest receipt makes one.
+    #[arg(long, default_value_t = 60)]
+    batch_seconds: u64,
+    /// Largest block of content, in bytes.
+    #[arg(long, default_value_t = 64 << 20)]
+    max_block: usize,
+    /// Most bytes of content kept.
+    #[arg(long, default_value_t = 8 << 30)]
+    content_limit: u64,
+    /// Answers computed at once.
+    #[arg(long, default_value_t = 4)]
+    parallel: usize,
+    /// Answers that may wait for their turn.
+    #[arg(long, default_value_t = 64)]
+    queue: usize,
+    /// Blocks that a voucher must be good for.
+    #[arg(long, default_value_t = 60)]
+    expiry_margin: u32,
+    /// Least credit of a batch in OPEN: the chain's.
+    #[arg(long, default_value = "0.001")]
+    min_credit: String,
+    /// Least bond behind a batch in OPEN: the chain's.
+    #[arg(long, default_value = "100")]
+    slash_floor: String,
+    /// Threads for training and attribution [default: all cores].
+    #[arg(long)]
+    threads: Option<usize>,
+}
+
+#[derive(Args)]
+struct Fetch {
+    #[command(flatten)]
+    keys: Keys,
+    /// Folder of the base model in Hugging Face layout.
+    #[arg(long)]
+    base: PathBuf,
+    /// The node's WebSocket.
+    #[arg(long, default_value = "ws://127.0.0.1:9944")]
+    node: String,
+    /// The other worker's URL.
+    #[arg(long)]
+    from: String,
+    /// The model.
+    #[arg(long)]
+    model: u64,
+    /// Its generation.
+    #[arg(long)]
+    generation: u32,
+}
+
+/// Does what the program's arguments say. `attribute` decides what shaped an answer; the shipped program passes
+/// [`ByInfluence`](crate::attribute::ByInfluence).
+pub fn main(attribute: impl Attribute) -> std::process::ExitCode {
+    openledger_backend_cpu::keep_memory();
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_default_env()
+                .unwrap_or_else(|_| "warn,openledger_worker=info".into()),
+        )
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .with_target(false)
+        .init();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("openledger-worker: cannot start threads: {error}");
+            return std::process::ExitCode::FAILURE;
+        }
+    };
+    let done = runtime.block_on(async {
+        match Cli::parse().command {
+            Command::Init(keys) => init(&keys),
+            Command::Register(register) => self::register(&register).await,
+            Command::Run(run) => self::run(*run, Box::new(attribute)).await,
+            Command::Fetch(fetch) => self::fetch(&fetch, Box::new(attribute)).await,
+        }
+    });
+    // A job under way is done again at the next start: nobody waits for it now.
+    runtime.shutdown_timeout(Duration::from_secs(2));
+    match done {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("openledger-worker: {error}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}
+
+fn init(keys: &Keys) -> Result<()> {
+    std::fs::create_dir_all(&keys.data).map_err(|error| Error::file("make", &keys.data, error))?;
+    let account = Key::load_or_create(&keys.account())?;
+    let receipt = Key::load_or_create(&keys.receipt())?;
+    let path = keys.secret();
+    if path.exists() {
+        read_secret(&path)?;
+    } else {
+        let mut secret = [0; LEAST_SECRET];
+        getrandom::fill(&mut secret).map_err(|error| Error::part("random numbers", error))?;
+        write_secret(&path, &secret).map_err(|error| Error::file("write", &path, error))?;
+    }
+    println!(
+        "{}",
+        serde_json::json!({
+            "account": hex0x(account.account()),
+            "ss58": openledger_chain::ss58(&account.account()),
+            "receipt_key": hex0x(receipt.account()),
+            "secret_file": path,
+        })
+    );
+    Ok(())
+}
+
+fn write_secret(path: &Path, secret: &[u8]) -> std::io::Result<()> {
+    use std::io::Write;
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    writeln!(file, "{}", hex0x(secret))?;
+    file.sync_all()
+}
+
+/// The secret in a file of one line: `0x` and at least 64 hexadecimal digits.
+fn read_secret(path: &Path) -> Result<Vec<u8>> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = std::fs::metadata(path)
+            .map_err(|error| Error::file("read", path, error))?
+            .permissions()
+            .mode();
+        if mode & 0o077 != 0 {
+            return Err(Error::Setup(format!(
+                "others may read {0}: run chmod 600 {0}",
+                path.display()
+            )));
+        }
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| Error::file("read", path, error))?;
+    let digits = text.trim().strip_prefix("0x");
+    digits
+        .and_then(|digits| hex::decode(digits).ok())
+        .filter(|secret| secret.len() >= LEAST_SECRET)
+        .ok_or_else(|| {
+            Error::Setup(format!(
+                "{} is no secret: it must be one line of 0x and at least {} hexadecimal digits, as `init` writes it",
+                path.display(),
+                2 * LEAST_SECRET
+            ))
+        })
+}
+
+async fn register(register: &Register) -> Result<()> {
+    let account = Key::load(&register.keys.account())?;
+    let receipt = Key::load(&register.keys.receipt())?;
+    let bond = parse_open(&register.bond)?;
+    let result_key = match &register.result_key {
+        Some(text) => text.clone(),
+        None => ask_result_key(&register.node).await?,
+    };
+    let result_key: Hash = parse_account(&result_key)?;
+    let text = |what: &str, value: &str| {
+        Error::Setup(format!("{what} {value:?} is too long for the chain: shorten it"))
+    };
+    let endpoint = register.endpoint.trim_end_matches('/');
+    let call = calls::compute::register(
+        bond,
+        &result_key,
+        &receipt.account(),
+        &compute::Backend::Cpu,
+        &Name::try_from(b"portable-8".to_vec()).map_err(|_| text("arch", "portable-8"))?,
+        &endpoint
+            .as_bytes()
+            .to_vec()
+            .try_into()
+            .map_err(|_| text("endpoint", endpoint))?,
+        compute::capability::ALL & !compute::capability::ATTEST,
+    );
+    let chain = Chain::connect(&register.node).await?;
+    let signer = Signer { chain, key: account };
+    let block = signer.submit(&call).await?;
+    println!(
+        "{}",
+        serde_json::json!({
+            "account": hex0x(signer.account()),
+            "bond": bond.to_string(),
+            "result_key": hex0x(result_key),
+            "receipt_key": hex0x(receipt.account()),
+            "endpoint": endpoint,
+            "block": block.number,
+            "block_hash": hex0x(block.hash),
+        })
+    );
+    Ok(())
+}
+
+/// The key that the node signs results with.
+async fn ask_result_key(node: &str) -> Result<String> {
+    let failed = |error: &dyn std::fmt::Display| {
+        Error::NotReady(format!(
+            "the node at {node} does not tell its result key ({error}): start it with --worker, or give --result-key"
+        ))
+    };
+    let client = subxt_rpcs::RpcClient::from_insecure_url(node)
+        .await
+        .map_err(|error| failed(&error))?;
+    let key: Option<String> = client
+        .request("worker_resultKey", subxt_rpcs::rpc_params![])
+        .await
+        .map_err(|error| failed(&error))?;
+    key.ok_or_else(|| failed(&"it has none"))
+}
+
+/// The worker's parts, once the chain answers.
+async fn open(
+    keys: &Keys,
+    base: &Path,
+    node: &str,
+    config: Config,
+    attribute: Box<dyn Attribute>,
+) -> Result<Parts> {
+    let key = Key::load(&keys.account())?;
+    let receipt_key = Key::load(&keys.receipt())?;
+    let secret = read_secret(&keys.secret())?;
+    let base = Base::load(base)?;
+    tracing::info!(
+        base = hex0x(base.hash),
+        tokenizer = hex0x(base.tokenizer.hash()),
+        "loaded the base model"
+    );
+    let mut told = false;
+    let chain = loop {
+        match Chain::connect(node).await {
+            Ok(chain) => break chain,
+            Err(error) => {
+                if !told {
+                    tracing::warn!(%error, "waiting for the node");
+                }
+                told = true;
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        }
+    };
+    Ok(Parts {
+        config,
+        ledger: Arc::new(Signer { chain, key }),
+        receipt_key,
+        secret,
+        base,
+        attribute,
+    })
+}
+
+async fn run(run: Run, attribute: Box<dyn Attribute>) -> Result<()> {
+    if let Some(threads) = run.threads {
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build_global()
+            .map_err(|error| Error::part("threads", error))?;
+    }
+    let config = Config {
+        batch_receipts: run.batch_receipts,
+        batch_after: Duration::from_secs(run.batch_seconds),
+        max_block: run.max_block,
+        content_limit: run.content_limit,
+        parallel: run.parallel,
+        queue: run.queue,
+        expiry_margin: run.expiry_margin,
+        min_credit: parse_open(&run.min_credit)?,
+        slash_floor: parse_open(&run.slash_floor)?,
+        progress_bar: true,
+        ..Config::new(&run.keys.data)
+    };
+    // Before the slow parts, so that a port in use is told at once.
+    let listener = tokio::net::TcpListener::bind(run.listen).await.map_err(|error| {
+        Error::Setup(format!(
+            "cannot listen on {}: {error}; choose another --listen",
+            run.listen
+        ))
+    })?;
+    let parts = open(&run.keys, &run.base, &run.node, config, attribute).await?;
+    let (worker, queue) = Worker::open(parts)?;
+    tracing::info!(account = hex0x(worker.account()), listen = %run.listen, "the worker runs");
+    crate::run(worker, queue, listener, stopped()).await
+}
+
+/// Resolves when somebody asks the program to end.
+async fn stopped() {
+    #[cfg(unix)]
+    let terminated = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    };
+    #[cfg(not(unix))]
+    let terminated = std::future::pending::<()>();
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminated => {}
+    }
+    tracing::info!("ending; what is under way is finished or done again at the next start");
+}
+
+async fn fetch(fetch: &Fetch, attribute: Box<dyn Attribute>) -> Result<()> {
+    let parts = open(
+        &fetch.keys,
+        &fetch.base,
+        &fetch.node,
+        Config::new(&fetch.keys.data),
+        attribute,
+    )
+    .await?;
+    let (worker, _) = Worker::open(parts)?;
+    let row = fetch::generation(&worker, &fetch.from, fetch.model, fetch.generation).await?;
+    println!(
+        "{}",
+        serde_json::json!({
+            "model": fetch.model,
+            "generation": fetch.generation,
+            "adapter": hex0x(row.adapter),
+            "index": hex0x(row.index),
+        })
+    );
+    Ok(())
+}

@@ -1,0 +1,63 @@
+//! Blocks: what contributors bring and trainers publish.
+
+use super::{octets, Answer, Shared};
+use crate::error::Error;
+use axum::{
+    body::Bytes,
+    extract::{Path, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use openledger_content::Cid;
+
+fn parse(cid: &str) -> Answer<Cid> {
+    cid.parse().map_err(|error| {
+        Error::Request(format!(
+            "{cid:?} is no CID ({error}): give a CIDv1 of raw bytes under sha2-256"
+        ))
+    })
+}
+
+/// Takes a block.
+pub(super) async fn put(State(worker): Shared, Path(cid): Path<String>, body: Bytes) -> Answer<Response> {
+    let cid = parse(&cid)?;
+    let done = move || {
+        if worker.store.has(&cid) {
+            return Ok(StatusCode::OK);
+        }
+        openledger_content::verify(&cid, &body).map_err(|error| {
+            Error::Request(format!(
+                "the body is not the block {cid} ({error}): send the right bytes"
+            ))
+        })?;
+        let kept: u64 = worker.store.list()?.iter().map(|(_, bytes)| bytes).sum();
+        if kept.saturating_add(body.len() as u64) > worker.config.content_limit {
+            return Err(Error::Full(format!(
+                "{kept} bytes of content are kept and {} is the limit: its operator can raise --content-limit",
+                worker.config.content_limit
+            )));
+        }
+        worker.store.put_expected(&cid, &body)?;
+        worker.jobs_changed.notify_one();
+        Ok(StatusCode::CREATED)
+    };
+    let status = tokio::task::spawn_blocking(done)
+        .await
+        .map_err(|error| Error::part("content", error))??;
+    Ok(status.into_response())
+}
+
+/// Gives a block.
+pub(super) async fn get(State(worker): Shared, Path(cid): Path<String>) -> Answer<Response> {
+    let cid = parse(&cid)?;
+    let read = move || {
+        if !worker.store.has(&cid) {
+            return Err(Error::Missing(format!("block {cid} is not here")));
+        }
+        Ok(worker.store.get(&cid)?)
+    };
+    let bytes = tokio::task::spawn_blocking(read)
+        .await
+        .map_err(|error| Error::part("content", error))??;
+    Ok(octets(bytes))
+}

@@ -1,0 +1,173 @@
+//! What the worker is, serves and does.
+
+use super::{files, hash, send_file, Answer, Shared};
+use crate::{
+    error::Error,
+    formats::hex0x,
+    jobs::Progress,
+    ledger::{self, Head},
+    models::TOKENIZER_FILES,
+    payment,
+    state::Worker,
+};
+use axum::{
+    extract::{Path, State},
+    http::{header, HeaderMap, StatusCode},
+    response::{
+        sse::{Event, KeepAlive, Sse},
+        IntoResponse, Response,
+    },
+    Json,
+};
+use openledger_attribution::wire::Object;
+use serde_json::{json, Value};
+use std::{convert::Infallible, sync::Arc};
+
+/// Whether it works, and who it is.
+pub(super) async fn health(State(worker): Shared) -> Response {
+    let head = worker.ledger.head(Head::Best).await;
+    let last = worker.ledger.head(Head::Finalized).await;
+    let serving: Vec<String> = worker.serving.list().iter().map(|served| served.id()).collect();
+    let mut body = json!({
+        "status": "ok",
+        "account": hex0x(worker.account()),
+        "receipt_key": hex0x(worker.receipt_key.account()),
+        "genesis": hex0x(worker.ledger.genesis()),
+        "base": hex0x(worker.base.hash),
+        "tokenizer": hex0x(worker.base.tokenizer.hash()),
+        "serving": serving,
+        "version": env!("CARGO_PKG_VERSION"),
+    });
+    match (head, last) {
+        (Ok(head), Ok(last)) => {
+            body["head"] = head.number.into();
+            body["finalized"] = last.number.into();
+            Json(body).into_response()
+        }
+        (Err(error), _) | (_, Err(error)) => {
+            body["status"] = "no chain".into();
+            body["message"] = error.to_string().into();
+            (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response()
+        }
+    }
+}
+
+/// The generations that can answer.
+pub(super) async fn models(State(worker): Shared) -> Answer<Json<Value>> {
+    let mut data = Vec::new();
+    for served in worker.serving.list() {
+        let on_chain = ledger::model(&*worker.ledger, served.model, Head::Best).await?;
+        if !on_chain.serving {
+            continue;
+        }
+        let tariff = on_chain.tariff;
+        data.push(json!({
+            "id": served.id(),
+            "object": "model",
+            "created": 0,
+            "owned_by": hex0x(on_chain.creator),
+            "name": served.name,
+            "model": served.model,
+            "generation": served.generation,
+            "parent": hex0x(worker.base.hash),
+            "adapter": hex0x(served.adapter),
+            "index": hex0x(served.index_hash),
+            "base": hex0x(worker.base.hash),
+            "tokenizer": hex0x(worker.base.tokenizer.hash()),
+            "tariff": hex0x(Object::encode(&tariff)),
+            "price_in": tariff.price_in.to_string(),
+            "price_out": tariff.price_out.to_string(),
+        }));
+    }
+    Ok(Json(json!({ "object": "list", "data": data })))
+}
+
+fn own_tokenizer(worker: &Worker, text: &str) -> Answer<()> {
+    if hash(text)? == worker.base.tokenizer.hash() {
+        return Ok(());
+    }
+    Err(Error::Missing(format!(
+        "tokenizer {text} is not here: this worker's is {}",
+        hex0x(worker.base.tokenizer.hash())
+    )))
+}
+
+/// The tokenizer's files.
+pub(super) async fn tokenizer(State(worker): Shared, Path(text): Path<String>) -> Answer<Json<Value>> {
+    own_tokenizer(&worker, &text)?;
+    let files = files(&worker.base.dir)?
+        .into_iter()
+        .filter(|(name, _)| TOKENIZER_FILES.contains(&name.as_str()));
+    let files: Vec<Value> = files
+        .map(|(name, bytes)| json!({ "name": name, "bytes": bytes }))
+        .collect();
+    Ok(Json(json!({ "files": files })))
+}
+
+/// One of them.
+pub(super) async fn tokenizer_file(
+    State(worker): Shared,
+    Path((text, name)): Path<(String, String)>,
+) -> Answer<Response> {
+    own_tokenizer(&worker, &text)?;
+    let Some(name) = TOKENIZER_FILES.iter().find(|known| **known == name) else {
+        return Err(Error::Missing(format!("a tokenizer has no file {name:?}")));
+    };
+    send_file(&worker.base.dir.join(name)).await
+}
+
+/// A channel, and how far its answers have come.
+pub(super) async fn channel(State(worker): Shared, Path(id): Path<u64>) -> Answer<Json<Value>> {
+    Ok(Json(payment::channel_state(&worker, id).await?))
+}
+
+/// All jobs.
+pub(super) async fn jobs(State(worker): Shared) -> Answer<Json<Value>> {
+    let jobs: Vec<Progress> = worker
+        .db
+        .jobs()?
+        .iter()
+        .map(|row| worker.board.show(row))
+        .collect();
+    Ok(Json(json!({ "jobs": jobs })))
+}
+
+/// The latest attempt at a job.
+fn latest(worker: &Worker, id: u64) -> Answer<Progress> {
+    let jobs = worker.db.jobs()?;
+    let row = jobs.iter().rfind(|row| row.assigned.job == id);
+    let row = row.ok_or_else(|| Error::Missing(format!("job {id} was never assigned to this worker")))?;
+    Ok(worker.board.show(row))
+}
+
+/// One job: once, or every change until it ends.
+pub(super) async fn job(State(worker): Shared, Path(id): Path<u64>, headers: HeaderMap) -> Answer<Response> {
+    let first = latest(&worker, id)?;
+    let streams = super::text(&headers, header::ACCEPT.as_str())
+        .is_some_and(|accept| accept.contains("text/event-stream"));
+    if !streams {
+        return Ok(Json(first).into_response());
+    }
+    let changes = worker.board.watch();
+    let stream = futures_util::stream::unfold(
+        (worker, changes, Some(first), false),
+        move |(worker, mut changes, given, ended): (Arc<Worker>, _, Option<Progress>, bool)| async move {
+            if ended {
+                return None;
+            }
+            let progress = match given {
+                Some(first) => first,
+                None => {
+                    changes.changed().await.ok()?;
+                    // Faster than a person reads would only cost.
+                    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                    latest(&worker, id).ok()?
+                }
+            };
+            let ended = progress.is_final();
+            let event = Event::default().json_data(&progress).ok()?;
+            Some((Ok::<_, Infallible>(event), (worker, changes, None, ended)))
+        },
+    );
+    Ok(Sse::new(stream).keep_alive(KeepAlive::default()).into_response())
+}

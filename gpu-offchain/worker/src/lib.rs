@@ -1,0 +1,95 @@
+//! The worker: trains adapters and writes indexes when the chain asks for it, answers for money, says which records shaped
+//! each answer, and settles what it earned.
+//!
+//! ```text
+//! node's hook ──▶ http::hook ──▶ jobs ──▶ trainer, index ──▶ outcome ──▶ hook signs and delivers it
+//! consumer ──▶ http::chat ──▶ payment ──▶ answer ──▶ attribute ──▶ receipt ──▶ batch ──▶ chain
+//! watcher ──▶ http::public ──▶ receipts, batches, indexes: scores and hashes, never text
+//! ```
+//!
+//! Everything that must survive a kill is in [`db`]; everything the worker wants from a chain is in [`ledger`]. How an
+//! answer is attributed is a [`attribute::Attribute`], so that tests can run a worker that lies.
+
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+/// Where a test can have the program killed; nothing at all without the feature `kill-points`.
+macro_rules! kill_point {
+    ($name:literal) => {
+        #[cfg(feature = "kill-points")]
+        $crate::kill::point($name);
+    };
+}
+
+pub mod answer;
+pub mod attribute;
+pub mod batch;
+pub mod cli;
+pub mod dataset;
+pub mod db;
+mod error;
+pub mod fetch;
+pub mod formats;
+pub mod hook;
+pub mod http;
+pub mod jobs;
+#[cfg(feature = "kill-points")]
+mod kill;
+pub mod ledger;
+pub mod models;
+pub mod payment;
+pub mod records;
+mod state;
+
+pub use error::{Error, Result};
+pub use state::{Claim, Config, Parts, Worker};
+
+use std::{
+    future::{Future, IntoFuture},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, oneshot},
+};
+
+/// Time that requests under way have to finish.
+const LAST_REQUESTS: Duration = Duration::from_secs(10);
+
+/// Runs everything until `stop` resolves. Requests under way get ten seconds to finish.
+pub async fn run(
+    worker: Arc<Worker>,
+    queue: mpsc::UnboundedReceiver<answer::Given>,
+    listener: TcpListener,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> Result<()> {
+    // Those that can answer already do so from the first request on. Without a chain yet, they follow.
+    if let Err(error) = jobs::activate(&worker).await {
+        tracing::warn!(%error, "starting without a generation");
+    }
+    answer::resume(&worker)?;
+    let tasks = [
+        tokio::spawn(answer::attribute_all(worker.clone(), queue)),
+        tokio::spawn(jobs::run(worker.clone())),
+        tokio::spawn(jobs::serve(worker.clone())),
+        tokio::spawn(batch::run(worker.clone())),
+    ];
+    let (tell, told) = oneshot::channel();
+    let stop = async {
+        stop.await;
+        let _ = tell.send(());
+    };
+    let last = async {
+        let _ = told.await;
+        tokio::time::sleep(LAST_REQUESTS).await;
+    };
+    let served = tokio::select! {
+        served = axum::serve(listener, http::router(worker)).with_graceful_shutdown(stop).into_future() => served,
+        () = last => Ok(()),
+    };
+    for task in tasks {
+        task.abort();
+    }
+    served.map_err(|error| Error::part("HTTP", error))
+}

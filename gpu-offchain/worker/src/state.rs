@@ -1,0 +1,240 @@
+//! The worker: what all its parts share.
+
+use crate::{
+    attribute::Attribute,
+    db::{ChannelRow, Db},
+    error::{Error, Result},
+    hook::Gate,
+    jobs::Board,
+    ledger::{self, Head, Ledger},
+    models::{Base, Serving},
+    records::Library,
+};
+use openledger_chain::Key;
+use openledger_content::Store;
+use openledger_protocol::{channels::Channel, Account, Hash};
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tokio::sync::{mpsc, watch, Notify, Semaphore};
+
+/// What the person who runs it decides.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Folder of everything the worker keeps.
+    pub data: PathBuf,
+    /// Receipts that make a batch.
+    pub batch_receipts: usize,
+    /// Age of the oldest receipt that makes one.
+    pub batch_after: Duration,
+    /// Largest block of content, in bytes.
+    pub max_block: usize,
+    /// Most bytes of content kept for others.
+    pub content_limit: u64,
+    /// Answers computed at once.
+    pub parallel: usize,
+    /// Answers that may wait for their turn.
+    pub queue: usize,
+    /// A voucher must be good for this many blocks, so that it can be settled.
+    pub expiry_margin: u32,
+    /// Least credit of a batch, in planck: the chain's.
+    pub min_credit: u128,
+    /// Least bond behind a batch, in planck: the chain's.
+    pub slash_floor: u128,
+    /// How often the chain is looked at.
+    pub poll: Duration,
+    /// Whether progress is drawn on the terminal.
+    pub progress_bar: bool,
+}
+
+impl Config {
+    /// The defaults, for a data folder.
+    pub fn new(data: &Path) -> Self {
+        Self {
+            data: data.to_owned(),
+            batch_receipts: 16,
+            batch_after: Duration::from_secs(60),
+            max_block: 64 << 20,
+            content_limit: 8 << 30,
+            parallel: 4,
+            queue: 64,
+            expiry_margin: 60,
+            min_credit: 1_000_000_000_000_000,
+            slash_floor: 100_000_000_000_000_000_000,
+            poll: Duration::from_secs(1),
+            progress_bar: false,
+        }
+    }
+
+    /// Folder of an adapter.
+    pub fn adapter_dir(&self, adapter: &Hash) -> PathBuf {
+        self.data.join("adapters").join(hex::encode(adapter))
+    }
+
+    /// Folder of a finished index.
+    pub fn index_dir(&self, index: &Hash) -> PathBuf {
+        self.data.join("indexes").join(hex::encode(index))
+    }
+
+    /// Folder of an index under construction.
+    pub fn build_dir(&self, model: u64, generation: u32, seed: &Hash) -> PathBuf {
+        let name = format!("{model}-{generation}-{}", hex::encode(&seed[..8]));
+        self.data.join("building").join(name)
+    }
+}
+
+/// What a worker is made of.
+pub struct Parts {
+    /// What was decided.
+    pub config: Config,
+    /// The chain and the worker's account on it.
+    pub ledger: Arc<dyn Ledger>,
+    /// Signs receipts.
+    pub receipt_key: Key,
+    /// Shared with the paired node.
+    pub secret: Vec<u8>,
+    /// The base model.
+    pub base: Base,
+    /// Attributes answers.
+    pub attribute: Box<dyn Attribute>,
+}
+
+/// The shared state.
+pub struct Worker {
+    /// What was decided.
+    pub config: Config,
+    /// The chain.
+    pub ledger: Arc<dyn Ledger>,
+    /// Signs receipts.
+    pub receipt_key: Key,
+    /// What survives a kill.
+    pub db: Db,
+    /// Blocks of content.
+    pub store: Store,
+    /// The base model.
+    pub base: Base,
+    /// The generations that can answer.
+    pub serving: Serving,
+    /// The paired node's door.
+    pub gate: Gate,
+    /// How jobs get on.
+    pub board: Board,
+    pub(crate) attribute: Box<dyn Attribute>,
+    pub(crate) library: Library,
+    /// Channels with an answer under way or without its receipt.
+    busy: Mutex<HashSet<u64>>,
+    /// Vouchers being answered.
+    pub(crate) answering: Mutex<HashSet<Hash>>,
+    /// Turns of the engine.
+    pub(crate) turns: Arc<Semaphore>,
+    /// Counts receipts, for those who wait for one.
+    pub(crate) signed: watch::Sender<u64>,
+    /// Wakes the jobs.
+    pub(crate) jobs_changed: Notify,
+    /// Wakes the batches.
+    pub(crate) batches_changed: Notify,
+    pub(crate) to_attribute: mpsc::UnboundedSender<crate::answer::Given>,
+}
+
+/// A channel that one answer holds until its receipt is signed.
+pub struct Claim {
+    worker: Arc<Worker>,
+    /// The channel.
+    pub channel: u64,
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        lock(&self.worker.busy).remove(&self.channel);
+    }
+}
+
+/// Locks, whoever panicked holding it: every critical section here leaves its data whole.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+impl Worker {
+    /// Opens the data folder. The receiver is for [`crate::answer::attribute_all`].
+    pub fn open(parts: Parts) -> Result<(Arc<Self>, mpsc::UnboundedReceiver<crate::answer::Given>)> {
+        let Parts {
+            config,
+            ledger,
+            receipt_key,
+            secret,
+            base,
+            attribute,
+        } = parts;
+        std::fs::create_dir_all(&config.data).map_err(|error| Error::file("make", &config.data, error))?;
+        let db = Db::open(
+            &config.data.join("worker.redb"),
+            &ledger.genesis(),
+            &ledger.account(),
+        )?;
+        let store = Store::open(&config.data.join("content"))?;
+        let (to_attribute, queue) = mpsc::unbounded_channel();
+        let worker = Self {
+            turns: Arc::new(Semaphore::new(config.parallel.max(1))),
+            gate: Gate::new(secret)?,
+            config,
+            ledger,
+            receipt_key,
+            db,
+            store,
+            base,
+            attribute,
+            serving: Serving::default(),
+            board: Board::default(),
+            library: Library::default(),
+            busy: Mutex::default(),
+            answering: Mutex::default(),
+            signed: watch::Sender::new(0),
+            jobs_changed: Notify::new(),
+            batches_changed: Notify::new(),
+            to_attribute,
+        };
+        Ok((Arc::new(worker), queue))
+    }
+
+    /// The worker's account.
+    pub fn account(&self) -> Account {
+        self.ledger.account()
+    }
+
+    /// Takes a channel for one answer, unless another holds it.
+    pub fn claim(self: &Arc<Self>, channel: u64) -> Option<Claim> {
+        lock(&self.busy).insert(channel).then(|| Claim {
+            worker: self.clone(),
+            channel,
+        })
+    }
+
+    /// Whether an answer holds the channel.
+    pub fn is_busy(&self, channel: u64) -> bool {
+        lock(&self.busy).contains(&channel)
+    }
+
+    /// A channel on the chain, and how far its answers have come here. The chain is ahead only of a restored backup.
+    pub async fn channel(&self, id: u64) -> Result<(Channel<Account>, ChannelRow)> {
+        let channel = ledger::channel(&*self.ledger, id, Head::Best).await?;
+        if channel.worker != self.account() {
+            return Err(Error::Payment(format!(
+                "channel {id} pays worker 0x{}, this is 0x{}: open a channel to this one",
+                hex::encode(channel.worker),
+                hex::encode(self.account())
+            )));
+        }
+        let settled = ChannelRow {
+            accepted: channel.cursor,
+            previous: channel.last,
+        };
+        let here = self.db.channel(id)?;
+        let state = here
+            .filter(|state| state.accepted >= settled.accepted)
+            .unwrap_or(settled);
+        Ok((channel, state))
+    }
+}

@@ -1,0 +1,284 @@
+//! A chain in a map. It checks of a batch, a settlement and a credit what the pallets check, so that paying twice fails
+//! here as it does there, and it can live in a file, so that it outlives a killed worker.
+
+use async_trait::async_trait;
+use codec::{Decode, Encode};
+use openledger_attribution::{
+    batch::{BatchHeader, ChannelLeaf, CreditLeaf, CreditsHeader},
+    tree::{Range, Tree},
+    wire::Object,
+};
+use openledger_chain::SignatureChecks;
+use openledger_protocol::{
+    batches::{Batch, BatchStage},
+    channels::{Channel, ChannelClaim},
+    storage, Account, Hash,
+};
+use openledger_worker::{
+    ledger::{Block, Head, Ledger},
+    Error, Result,
+};
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Mutex, MutexGuard},
+};
+
+pub(crate) const GENESIS: Hash = [0x67; 32];
+pub(crate) const CHAIN_ID: u64 = 161_299;
+pub(crate) const WINDOW: u32 = 5;
+pub(crate) const MIN_CREDIT: u128 = 1_000;
+
+#[derive(Clone, Default, Encode, Decode)]
+struct State {
+    number: u32,
+    map: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// Every call that succeeded, as pallet and call.
+    done: Vec<(u8, u8)>,
+    refused: u32,
+}
+
+pub(crate) struct FakeChain {
+    account: Account,
+    file: Option<PathBuf>,
+    state: Mutex<State>,
+}
+
+fn refuse<T>(why: &str) -> Result<T> {
+    Err(Error::NotReady(format!("dispatch: {why}")))
+}
+
+impl FakeChain {
+    /// A chain for a worker with this account, kept in `file` if there is one.
+    pub(crate) fn new(account: Account, file: Option<PathBuf>) -> Self {
+        let stored = file.as_ref().and_then(|file| std::fs::read(file).ok());
+        let state = match stored {
+            Some(bytes) => State::decode(&mut bytes.as_slice()).unwrap(),
+            None => State {
+                number: 10,
+                ..State::default()
+            },
+        };
+        Self {
+            account,
+            file,
+            state: Mutex::new(state),
+        }
+    }
+
+    pub(crate) fn is_new(&self) -> bool {
+        self.lock().map.is_empty()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    fn save(&self, state: &State) {
+        if let Some(file) = &self.file {
+            let new = file.with_extension("new");
+            std::fs::write(&new, state.encode()).unwrap();
+            std::fs::rename(&new, file).unwrap();
+        }
+    }
+
+    pub(crate) fn put(&self, key: Vec<u8>, value: &impl Encode) {
+        let mut state = self.lock();
+        state.map.insert(key, value.encode());
+        self.save(&state);
+    }
+
+    pub(crate) fn remove(&self, key: &[u8]) {
+        let mut state = self.lock();
+        state.map.remove(key);
+        self.save(&state);
+    }
+
+    pub(crate) fn get<T: Decode>(&self, key: Vec<u8>) -> Option<T> {
+        self.lock()
+            .map
+            .get(&key)
+            .map(|bytes| T::decode(&mut bytes.as_slice()).unwrap())
+    }
+
+    pub(crate) fn number(&self) -> u32 {
+        self.lock().number
+    }
+
+    pub(crate) fn advance(&self, blocks: u32) {
+        let mut state = self.lock();
+        state.number += blocks;
+        self.save(&state);
+    }
+
+    pub(crate) fn calls(&self, pallet: u8, call: u8) -> usize {
+        self.lock()
+            .done
+            .iter()
+            .filter(|done| **done == (pallet, call))
+            .count()
+    }
+
+    fn apply(&self, call: &[u8]) -> Result<()> {
+        let mut args = &call[2..];
+        let done = match (call[0], call[1]) {
+            (95, 0) => {
+                let header: BatchHeader = Decode::decode(&mut args).unwrap();
+                let credits: CreditsHeader = Decode::decode(&mut args).unwrap();
+                self.submit_batch(header, credits, Vec::decode(&mut args).unwrap())
+            }
+            (95, 1) => self.settle(Decode::decode(&mut args).unwrap()),
+            (95, 2) => {
+                let id = Decode::decode(&mut args).unwrap();
+                self.credit(id, Decode::decode(&mut args).unwrap())
+            }
+            other => panic!("the worker called {other:?}"),
+        };
+        let mut state = self.lock();
+        state.number += 1;
+        match done {
+            Ok(()) => state.done.push((call[0], call[1])),
+            Err(_) => state.refused += 1,
+        }
+        self.save(&state);
+        drop(state);
+        assert!(args.is_empty() || done.is_err());
+        done
+    }
+
+    fn submit_batch(
+        &self,
+        header: BatchHeader,
+        credits: CreditsHeader,
+        claims: Vec<ChannelClaim>,
+    ) -> Result<()> {
+        if header.worker != self.account
+            || header.minimum != MIN_CREDIT
+            || header.check().is_err()
+            || credits.check(&header).is_err()
+        {
+            return refuse("headers");
+        }
+        let leaves: Vec<ChannelLeaf> = claims.iter().map(|claim| claim.leaf).collect();
+        if !leaves.is_sorted_by(|a, b| a.channel < b.channel)
+            || Tree::new(&leaves).unwrap().root() != header.channels
+        {
+            return refuse("claims");
+        }
+        let mut charged = Vec::new();
+        for claim in &claims {
+            let leaf = claim.leaf;
+            let mut channel: Channel<Account> = self.get(storage::channel(leaf.channel)).unwrap();
+            let voucher = &claim.voucher;
+            let good = channel.worker == self.account
+                && leaf.consumer == channel.consumer
+                && voucher.channel == leaf.channel
+                && leaf.from == channel.cursor
+                && leaf.to > leaf.from
+                && leaf.to <= channel.deposit
+                && leaf.to >= voucher.accepted
+                && leaf.to <= voucher.accepted + voucher.most
+                && voucher.genesis == GENESIS
+                && voucher.expiry >= u64::from(self.number())
+                && voucher.is_signed(&claim.signature, &channel.consumer, CHAIN_ID, &SignatureChecks);
+            if !good {
+                return refuse("claim");
+            }
+            channel.cursor = leaf.to;
+            channel.last = claim.receipt;
+            charged.push((leaf.channel, channel));
+        }
+        for (id, channel) in charged {
+            self.put(storage::channel(id), &channel);
+        }
+        let id: u64 = self.get(storage::next_batch()).unwrap_or(0);
+        self.put(storage::next_batch(), &(id + 1));
+        let number = self.number();
+        let batch = Batch {
+            worker: self.account,
+            header,
+            credits,
+            submitted: number,
+            closes: number + WINDOW,
+            exposure: 0,
+            escrow: header.receipts.sum,
+            challenges: 0,
+            stage: BatchStage::Open,
+        };
+        self.put(storage::batch(id), &batch);
+        Ok(())
+    }
+
+    fn settle(&self, id: u64) -> Result<()> {
+        let mut batch: Batch<Account> = self.get(storage::batch(id)).unwrap();
+        if batch.stage != BatchStage::Open || self.number() < batch.closes {
+            return refuse("settle");
+        }
+        batch.stage = BatchStage::Settled { credited: 0 };
+        self.put(storage::batch(id), &batch);
+        Ok(())
+    }
+
+    fn credit(&self, id: u64, range: Range<CreditLeaf>) -> Result<()> {
+        let mut batch: Batch<Account> = self.get(storage::batch(id)).unwrap();
+        let good = batch.stage
+            == BatchStage::Settled {
+                credited: range.start,
+            }
+            && range.verify(&batch.credits.credits).is_some();
+        if !good || range.leaves.len() > 256 {
+            return refuse("credit");
+        }
+        for leaf in &range.leaves {
+            let had: u128 = self.get(storage::credits(leaf.contributor)).unwrap_or(0);
+            self.put(storage::credits(leaf.contributor), &(had + leaf.amount));
+        }
+        batch.stage = BatchStage::Settled {
+            credited: range.end().unwrap(),
+        };
+        self.put(storage::batch(id), &batch);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Ledger for FakeChain {
+    fn genesis(&self) -> Hash {
+        GENESIS
+    }
+
+    fn chain_id(&self) -> u64 {
+        CHAIN_ID
+    }
+
+    fn account(&self) -> Account {
+        self.account
+    }
+
+    async fn head(&self, head: Head) -> Result<Block> {
+        let best = self.number();
+        let number = match head {
+            Head::Best => best,
+            Head::Finalized => best - 1,
+        };
+        Ok(Block {
+            number,
+            hash: [u8::try_from(number % 256).unwrap(); 32],
+        })
+    }
+
+    async fn bytes(&self, key: &[u8], head: Head) -> Result<(Option<Vec<u8>>, Block)> {
+        let value = self.lock().map.get(key).cloned();
+        Ok((value, self.head(head).await?))
+    }
+
+    async fn submit(&self, call: &[u8]) -> Result<Block> {
+        self.apply(call)?;
+        self.head(Head::Best).await
+    }
+}
+
+/// The hash of what an index job delivered, as the pallet stores it.
+pub(crate) fn hash_of(object: &impl Object) -> Hash {
+    object.hash()
+}

@@ -1,0 +1,408 @@
+//! Proof of Attribution on the chain: indexes, batches of receipts, challenges, verdicts.
+//!
+//! A worker answers for hours and commits to everything at once: [`Pallet::submit_batch`] takes two headers (a few hundred
+//! bytes whatever the number of receipts) and moves exactly the money they name out of the consumers' channels. For
+//! [`Config::Window`] blocks anyone may recompute any receipt. Who finds a lie first commits to the evidence
+//! ([`Pallet::challenge`]), so that nobody can take it from the pool and run ahead, and shows it in a later block
+//! ([`Pallet::prove`]); the verdict is `openledger_attribution`'s, in integers. After the window [`Pallet::settle`] pays everyone
+//! but the contributors, and [`Pallet::credit`] credits those, up to [`MaxCredits`] a call.
+//!
+//! A batch that stood:
+//!
+//! ```text
+//! platform → treasury    owner → the model's owner    compute → the worker    fallback, uncredited → Datanets by weight
+//! stakers, lineage → the fallback, while a model can have neither    contributors → credits, each with its proof
+//! ```
+//!
+//! A batch proved wrong: the disputed receipt's fee goes back to its consumer, every other part shrinks in proportion
+//! ([`parts_without`]), what was the contributors' takes the fallback, and the worker loses the larger of
+//! [`Config::SlashFloor`] and ten times what was disputed, a quarter of it to the challenger.
+//!
+//! The pallet moves no money itself: [`Charge`] brings it into the pot, [`PayOut`] promises it.
+
+#![cfg_attr(not(feature = "std"), no_std)]
+#![deny(missing_docs)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects
+    )
+)]
+
+extern crate alloc;
+
+pub use pallet::*;
+pub use weights::WeightInfo;
+
+mod impls;
+#[cfg(test)]
+mod mock;
+mod payout;
+#[cfg(test)]
+mod tests;
+pub mod weights;
+
+use alloc::boxed::Box;
+use frame_support::{
+    traits::{
+        fungible::{Inspect, MutateHold},
+        ConstU32, Get,
+    },
+    BoundedVec,
+};
+use openledger_attribution::{
+    batch::{BatchHeader, CreditLeaf, CreditsHeader},
+    hash::{Account, Hash},
+    tree::Range,
+    verdict::{BatchEvidence, Doubt, Guilt},
+};
+use openledger_protocol::{
+    batches::{Batch, BatchStage, Challenge, Index},
+    channels::ChannelClaim,
+};
+use openledger_traits::{Bonds, Charge, Models, Ownership, PayOut};
+
+/// Most channels that one batch settles.
+pub type MaxClaims = ConstU32<64>;
+
+/// Most credits in one call.
+pub const MAX_CREDITS: u32 = 256;
+
+/// Most challenges of one batch that are not decided.
+pub const MAX_CHALLENGES: u32 = 16;
+
+/// The worker's bond stands behind this many times what is disputed.
+pub const SLASH_FACTOR: u128 = 10;
+
+// The macro's own code expects what it has just checked.
+#[allow(clippy::expect_used)]
+#[frame_support::pallet]
+pub mod pallet {
+    use super::*;
+    use frame_support::pallet_prelude::*;
+    use frame_system::pallet_prelude::*;
+
+    const STORAGE_VERSION: StorageVersion = StorageVersion::new(1);
+
+    #[pallet::pallet]
+    #[pallet::storage_version(STORAGE_VERSION)]
+    pub struct Pallet<T>(_);
+
+    #[pallet::config]
+    pub trait Config:
+        frame_system::Config<RuntimeEvent: From<Event<Self>>, AccountId: Into<Account> + From<Account>>
+    {
+        /// OPEN, for challengers' deposits.
+        type Currency: Inspect<Self::AccountId, Balance = u128>
+            + MutateHold<Self::AccountId, Reason = Self::RuntimeHoldReason>;
+        /// Why something is held.
+        type RuntimeHoldReason: From<HoldReason>;
+        /// What was answered with.
+        type Models: Models<Self::AccountId>;
+        /// Who owns the Datanets that the fallback pays.
+        type Ownership: Ownership<Self::AccountId>;
+        /// The workers' bonds.
+        type Bonds: Bonds<Self::AccountId>;
+        /// The consumers' channels.
+        type Charge: Charge<Self::AccountId>;
+        /// The pot that fees wait in.
+        type PayOut: PayOut<Self::AccountId>;
+        /// EIP-155 id, which Ethereum signatures cover.
+        type ChainId: Get<u64>;
+        /// Gets what challengers lose.
+        type Treasury: Get<Self::AccountId>;
+        /// Blocks in which a batch can be challenged.
+        type Window: Get<BlockNumberFor<Self>>;
+        /// Blocks from a challenge to the last in which its evidence can be shown.
+        type ProvePeriod: Get<BlockNumberFor<Self>>;
+        /// Blocks for which a finished batch can still be read, after its window.
+        type Retention: Get<BlockNumberFor<Self>>;
+        /// Least credit of a batch, in planck.
+        type MinCredit: Get<u128>;
+        /// Held from a challenger until its evidence is judged, in planck.
+        type ChallengeDeposit: Get<u128>;
+        /// Held from a worker for a batch's place in the state, in planck.
+        type BatchDeposit: Get<u128>;
+        /// The least a lie costs, in planck.
+        type SlashFloor: Get<u128>;
+        /// Weights of this pallet.
+        type WeightInfo: WeightInfo;
+    }
+
+    /// Why the pallet holds money.
+    #[pallet::composite_enum]
+    pub enum HoldReason {
+        /// Challenges that are not decided.
+        Challenge,
+        /// The place of batches in the state.
+        Batch,
+    }
+
+    /// Indexes by the hash of their header.
+    #[pallet::storage]
+    pub type Indexes<T: Config> = StorageMap<_, Twox64Concat, Hash, Index>;
+
+    /// The number of the next batch.
+    #[pallet::storage]
+    pub type NextBatch<T: Config> = StorageValue<_, u64, ValueQuery>;
+
+    /// The batches.
+    #[pallet::storage]
+    pub type Batches<T: Config> = StorageMap<_, Twox64Concat, u64, Batch<T::AccountId>>;
+
+    /// Challenges that are not decided, by batch and challenger.
+    #[pallet::storage]
+    pub type Challenges<T: Config> =
+        StorageDoubleMap<_, Twox64Concat, u64, Twox64Concat, T::AccountId, Challenge>;
+
+    #[pallet::event]
+    #[pallet::generate_deposit(pub(super) fn deposit_event)]
+    pub enum Event<T: Config> {
+        /// An index was registered.
+        IndexRegistered {
+            /// Hash of its header.
+            index: Hash,
+            /// The model.
+            model: u64,
+            /// Its generation.
+            generation: u32,
+        },
+        /// A worker submitted a batch; its money is in escrow.
+        Submitted {
+            /// The batch.
+            batch: u64,
+            /// The worker.
+            worker: T::AccountId,
+            /// Hash of its header.
+            header: Hash,
+            /// Planck in escrow.
+            amount: u128,
+            /// First block in which nobody can challenge it any more.
+            closes: u32,
+        },
+        /// A batch stood; everyone but its contributors was paid.
+        Settled {
+            /// The batch.
+            batch: u64,
+            /// To the treasury, in planck.
+            platform: u128,
+            /// To the model's owner.
+            owner: u128,
+            /// To the worker.
+            compute: u128,
+            /// To the Datanets.
+            fallback: u128,
+            /// Waiting to be credited to contributors.
+            contributors: u128,
+        },
+        /// Credits of a batch were paid.
+        Credited {
+            /// The batch.
+            batch: u64,
+            /// Position of the first.
+            start: u64,
+            /// Position behind the last.
+            end: u64,
+            /// Planck.
+            amount: u128,
+        },
+        /// Somebody says that a batch is wrong and will show it.
+        Challenged {
+            /// The batch.
+            batch: u64,
+            /// Who.
+            challenger: T::AccountId,
+            /// Last block in which the evidence can be shown.
+            until: u32,
+        },
+        /// A batch was proved wrong.
+        Condemned {
+            /// The batch.
+            batch: u64,
+            /// Of what.
+            guilt: Guilt,
+            /// Who proved it.
+            challenger: T::AccountId,
+            /// Who lied.
+            worker: T::AccountId,
+            /// What the worker's bond lost, in planck.
+            slashed: u128,
+            /// What went back to the consumer of the disputed receipt, in planck.
+            returned: u128,
+        },
+        /// Evidence proved nothing; its challenger lost the deposit.
+        NotProven {
+            /// The batch.
+            batch: u64,
+            /// Who.
+            challenger: T::AccountId,
+            /// Why.
+            doubt: Doubt,
+            /// Planck lost.
+            lost: u128,
+        },
+        /// A challenge ended without evidence.
+        Lapsed {
+            /// The batch.
+            batch: u64,
+            /// Whose.
+            challenger: T::AccountId,
+            /// Planck lost: none if somebody else proved the batch wrong first.
+            lost: u128,
+        },
+        /// A finished batch left the state.
+        Forgotten {
+            /// The batch.
+            batch: u64,
+        },
+    }
+
+    #[pallet::error]
+    pub enum Error<T> {
+        /// There is no such batch, or it was forgotten.
+        NoBatch,
+        /// There is no such index: it is registered when its job is delivered.
+        NoIndex,
+        /// There is an index with this header already.
+        IndexExists,
+        /// The index's header contradicts itself or its layout.
+        BadIndex,
+        /// The header names another worker than the sender.
+        NotYours,
+        /// The headers contradict themselves or each other.
+        BadHeaders,
+        /// Sampled batches are not taken yet: submit a full one, with `draws` 0.
+        Sampled,
+        /// The least credit is another: `MinCredit` says which.
+        Minimum,
+        /// The model has no such generation ready, or it has another index.
+        NotServed,
+        /// The tariff is not in force and was not long enough ago.
+        Tariff,
+        /// The claims are not the leaves of the header's channel tree, in its order.
+        Claims,
+        /// The batch is not at the point where this can be done.
+        WrongStage,
+        /// The window is still open; `closes` says until when.
+        TooEarly,
+        /// The window has passed, or the time for evidence has.
+        TooLate,
+        /// A challenge waits to be decided.
+        Disputed,
+        /// This account has a challenge of this batch already.
+        ChallengeExists,
+        /// This batch has as many undecided challenges as it may have.
+        TooManyChallenges,
+        /// There is no such challenge.
+        NoChallenge,
+        /// Evidence is shown in a later block than its challenge was made in.
+        SameBlock,
+        /// The evidence is not what was committed to.
+        OtherEvidence,
+        /// The credits are not the next ones, are too many, or do not lead to the committed root.
+        BadCredits,
+        /// A sum does not fit.
+        Overflow,
+    }
+
+    #[pallet::hooks]
+    impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
+        #[cfg(feature = "try-runtime")]
+        fn try_state(_: BlockNumberFor<T>) -> Result<(), sp_runtime::TryRuntimeError> {
+            Self::do_try_state()
+        }
+    }
+
+    #[pallet::call]
+    impl<T: Config> Pallet<T> {
+        /// Submits a batch of the sender's receipts and moves their money from the channels into escrow.
+        ///
+        /// `claims` are the leaves of the header's channel tree in order, each with the newest voucher of its channel. The part
+        /// of the sender's bond that stands behind the batch is ten times its sum, at least [`Config::SlashFloor`].
+        ///
+        /// Origin: signed by the worker. Event: [`Event::Submitted`].
+        #[pallet::call_index(0)]
+        #[pallet::weight(T::WeightInfo::submit_batch(claims.len() as u32))]
+        pub fn submit_batch(
+            origin: OriginFor<T>,
+            header: Box<BatchHeader>,
+            credits: Box<CreditsHeader>,
+            claims: BoundedVec<ChannelClaim, MaxClaims>,
+        ) -> DispatchResult {
+            let worker = ensure_signed(origin)?;
+            Self::do_submit(worker, *header, *credits, claims.into_inner())
+        }
+
+        /// Pays everyone but the contributors of a batch whose window has passed.
+        ///
+        /// Origin: signed by anyone. Event: [`Event::Settled`].
+        #[pallet::call_index(1)]
+        #[pallet::weight(T::WeightInfo::settle())]
+        pub fn settle(origin: OriginFor<T>, batch: u64) -> DispatchResult {
+            ensure_signed(origin)?;
+            Self::do_settle(batch)
+        }
+
+        /// Credits the next contributors of a settled batch.
+        ///
+        /// Origin: signed by anyone. Event: [`Event::Credited`].
+        #[pallet::call_index(2)]
+        #[pallet::weight(T::WeightInfo::credit(credits.leaves.len() as u32))]
+        pub fn credit(origin: OriginFor<T>, batch: u64, credits: Range<CreditLeaf>) -> DispatchResult {
+            ensure_signed(origin)?;
+            Self::do_credit(batch, credits)
+        }
+
+        /// Commits to evidence against a batch; [`Config::ChallengeDeposit`] is held until it is judged.
+        ///
+        /// `commitment` is [`openledger_protocol::batches::commitment`].
+        ///
+        /// Origin: signed. Event: [`Event::Challenged`].
+        #[pallet::call_index(3)]
+        #[pallet::weight(T::WeightInfo::challenge())]
+        pub fn challenge(origin: OriginFor<T>, batch: u64, commitment: Hash) -> DispatchResult {
+            let who = ensure_signed(origin)?;
+            Self::do_challenge(who, batch, commitment)
+        }
+
+        /// Shows the evidence of a challenge and has it judged.
+        ///
+        /// Evidence that proves nothing costs the deposit.
+        ///
+        /// Origin: signed by the challenger. Event: [`Event::Condemned`] or [`Event::NotProven`].
+        #[pallet::call_index(4)]
+        #[pallet::weight(T::WeightInfo::prove(evidence.encoded_size() as u32))]
+        pub fn prove(
+            origin: OriginFor<T>,
+            batch: u64,
+            salt: Hash,
+            evidence: Box<BatchEvidence>,
+        ) -> DispatchResult {
+            let who = ensure_signed(origin)?;
+            Self::do_prove(who, batch, salt, &evidence)
+        }
+
+        /// Ends a challenge whose evidence never came: its deposit is lost, unless the batch was proved wrong meanwhile.
+        ///
+        /// Origin: signed by anyone. Event: [`Event::Lapsed`].
+        #[pallet::call_index(5)]
+        #[pallet::weight(T::WeightInfo::lapse())]
+        pub fn lapse(origin: OriginFor<T>, batch: u64, challenger: T::AccountId) -> DispatchResult {
+            ensure_signed(origin)?;
+            Self::do_lapse(batch, challenger)
+        }
+
+        /// Removes a finished batch that has been readable long enough; its worker gets the deposit back.
+        ///
+        /// Origin: signed by anyone. Event: [`Event::Forgotten`].
+        #[pallet::call_index(6)]
+        #[pallet::weight(T::WeightInfo::forget())]
+        pub fn forget(origin: OriginFor<T>, batch: u64) -> DispatchResult {
+            ensure_signed(origin)?;
+            Self::do_forget(batch)
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! A chain around one world of the primitives' tests: honest contributions, index and answers, with stand-ins that count
+//! every planck.
+
+use crate as pallet_attribution;
+use crate::tests::common::world::World;
+use core::cell::RefCell;
+use frame_support::{derive_impl, ensure, parameter_types};
+use openledger_attribution::{fee::Tariff, hash::Hash, voucher::Signature};
+use openledger_protocol::{channels::ChannelClaim, models::Source};
+use openledger_traits::{Asset, Bonds, Charge, Models, Ownership, PayOut, Served};
+use sp_runtime::{AccountId32, BuildStorage, DispatchResult};
+use std::collections::BTreeMap;
+
+pub(crate) const OPEN: u128 = 1_000_000_000_000_000_000;
+pub(crate) const WINDOW: u64 = 20;
+pub(crate) const PROVE: u64 = 10;
+pub(crate) const RETENTION: u64 = 100;
+pub(crate) const DEPOSIT: u128 = 5 * OPEN;
+pub(crate) const FLOOR: u128 = 100 * OPEN;
+pub(crate) const MODEL_OWNER: AccountId32 = AccountId32::new([0x0E; 32]);
+pub(crate) const TREASURY: AccountId32 = AccountId32::new([0x7E; 32]);
+pub(crate) const CHALLENGER: AccountId32 = AccountId32::new([0xC4; 32]);
+
+frame_support::construct_runtime!(
+    pub enum Test {
+        System: frame_system,
+        Balances: pallet_balances,
+        Attribution: pallet_attribution,
+    }
+);
+
+#[derive_impl(frame_system::config_preludes::TestDefaultConfig)]
+impl frame_system::Config for Test {
+    type Block = frame_system::mocking::MockBlock<Test>;
+    type AccountId = AccountId32;
+    type Lookup = sp_runtime::traits::IdentityLookup<AccountId32>;
+    type AccountData = pallet_balances::AccountData<u128>;
+}
+
+#[derive_impl(pallet_balances::config_preludes::TestDefaultConfig)]
+impl pallet_balances::Config for Test {
+    type Balance = u128;
+    type ExistentialDeposit = frame_support::traits::ConstU128<1_000>;
+    type AccountStore = System;
+}
+
+parameter_types! {
+    pub const ChainId: u64 = 161_299;
+    pub const Treasury: AccountId32 = TREASURY;
+    pub const Window: u64 = WINDOW;
+    pub const ProvePeriod: u64 = PROVE;
+    pub const Retention: u64 = RETENTION;
+    pub storage MinCredit: u128 = 0;
+    pub const ChallengeDeposit: u128 = DEPOSIT;
+    pub const BatchDeposit: u128 = OPEN;
+    pub const SlashFloor: u128 = FLOOR;
+}
+
+/// What the stand-ins know and were told.
+#[derive(Default)]
+pub(crate) struct Outside {
+    pub(crate) index: Hash,
+    pub(crate) tariff: Option<Tariff>,
+    pub(crate) consumers: BTreeMap<u64, AccountId32>,
+    pub(crate) cursors: BTreeMap<u64, u128>,
+    pub(crate) open: u128,
+    pub(crate) slashed: u128,
+    pub(crate) escrowed: u128,
+    pub(crate) credits: BTreeMap<AccountId32, u128>,
+    pub(crate) treasury: u128,
+}
+
+thread_local! {
+    pub(crate) static OUTSIDE: RefCell<Outside> = RefCell::default();
+}
+
+pub(crate) fn outside<R>(run: impl FnOnce(&mut Outside) -> R) -> R {
+    OUTSIDE.with_borrow_mut(run)
+}
+
+pub struct StandIn;
+
+impl Models<AccountId32> for StandIn {
+    fn served(_: u64, _: u32) -> Option<Served<AccountId32>> {
+        Some(Served {
+            owner: Some(MODEL_OWNER),
+            index: outside(|o| o.index),
+            sources: vec![source(1, 3), source(2, 1)],
+        })
+    }
+    fn accepts(_: u64, _: u32, tariff: &Tariff) -> bool {
+        outside(|o| o.tariff.as_ref() == Some(tariff))
+    }
+}
+
+fn source(datanet: u64, weight: u32) -> Source {
+    Source {
+        datanet,
+        version: 0,
+        weight,
+    }
+}
+
+pub(crate) fn datanet_owner(datanet: u64) -> AccountId32 {
+    [0xD0 + datanet as u8; 32].into()
+}
+
+impl Ownership<AccountId32> for StandIn {
+    fn mint(_: Asset, _: &AccountId32) -> DispatchResult {
+        unreachable!("attribution mints nothing")
+    }
+    fn owner(asset: Asset) -> Option<AccountId32> {
+        match asset {
+            Asset::Datanet(id) => Some(datanet_owner(id)),
+            Asset::Model(_) => unreachable!("the model's owner comes with it"),
+        }
+    }
+}
+
+impl Bonds<AccountId32> for StandIn {
+    fn open(_: &AccountId32, value: u128) -> DispatchResult {
+        outside(|o| o.open += value);
+        Ok(())
+    }
+    fn close(_: &AccountId32, value: u128) {
+        outside(|o| o.open -= value);
+    }
+    fn slash(_: &AccountId32, amount: u128, _: Option<&AccountId32>) -> u128 {
+        outside(|o| o.slashed += amount);
+        amount
+    }
+}
+
+impl Charge<AccountId32> for StandIn {
+    fn charge(_: &AccountId32, claim: &ChannelClaim) -> DispatchResult {
+        outside(|o| {
+            let cursor = o.cursors.get_mut(&claim.leaf.channel).ok_or("no channel")?;
+            ensure!(*cursor == claim.leaf.from, "cursor");
+            *cursor = claim.leaf.to;
+            o.escrowed += claim.leaf.to - claim.leaf.from;
+            Ok(())
+        })
+    }
+    fn consumer(channel: u64) -> Option<AccountId32> {
+        outside(|o| o.consumers.get(&channel).cloned())
+    }
+}
+
+impl PayOut<AccountId32> for StandIn {
+    fn pot() -> AccountId32 {
+        unreachable!("the channels move the money")
+    }
+    fn escrowed(_: u128) -> DispatchResult {
+        unreachable!("the channels announce it")
+    }
+    fn credit(who: &AccountId32, amount: u128) -> DispatchResult {
+        outside(|o| {
+            o.escrowed = o
+                .escrowed
+                .checked_sub(amount)
+                .ok_or("more credited than escrowed")?;
+            *o.credits.entry(who.clone()).or_default() += amount;
+            Ok(())
+        })
+    }
+    fn to_treasury(amount: u128) -> DispatchResult {
+        outside(|o| {
+            o.escrowed = o.escrowed.checked_sub(amount).ok_or("more paid than escrowed")?;
+            o.treasury += amount;
+            Ok(())
+        })
+    }
+}
+
+impl pallet_attribution::Config for Test {
+    type Currency = Balances;
+    type RuntimeHoldReason = RuntimeHoldReason;
+    type Models = StandIn;
+    type Ownership = StandIn;
+    type Bonds = StandIn;
+    type Charge = StandIn;
+    type PayOut = StandIn;
+    type ChainId = ChainId;
+    type Treasury = Treasury;
+    type Window = Window;
+    type ProvePeriod = ProvePeriod;
+    type Retention = Retention;
+    type MinCredit = MinCredit;
+    type ChallengeDeposit = ChallengeDeposit;
+    type BatchDeposit = BatchDeposit;
+    type SlashFloor = SlashFloor;
+    type WeightInfo = ();
+}
+
+/// The claims of a world's batch.
+pub(crate) fn claims(world: &World) -> Vec<ChannelClaim> {
+    world
+        .settled
+        .channels
+        .iter()
+        .map(|leaf| {
+            let last = world
+                .answers
+                .iter()
+                .rfind(|answer| answer.receipt.voucher.channel == leaf.channel);
+            let receipt = last.map(|answer| answer.receipt);
+            ChannelClaim {
+                leaf: *leaf,
+                // A planted lie may claim a channel without receipts.
+                voucher: receipt.unwrap_or(world.answers[0].receipt).voucher,
+                signature: receipt.map_or(Signature::Sr25519([0; 64]), |receipt| receipt.signature),
+                receipt: [0; 32],
+            }
+        })
+        .collect()
+}
+
+pub(crate) fn worker(world: &World) -> AccountId32 {
+    world.settled.header.worker.into()
+}
+
+/// Runs on a chain that knows the world's index, model and channels, and checks the state afterwards: what is escrowed is
+/// what the batches hold.
+pub(crate) fn test(world: &World, run: impl FnOnce()) {
+    let mut storage = frame_system::GenesisConfig::<Test>::default()
+        .build_storage()
+        .unwrap();
+    pallet_balances::GenesisConfig::<Test> {
+        balances: vec![
+            (CHALLENGER, 1_000 * OPEN),
+            (MODEL_OWNER, 1_000 * OPEN),
+            (worker(world), 1_000 * OPEN),
+            (TREASURY, OPEN),
+        ],
+        ..Default::default()
+    }
+    .assimilate_storage(&mut storage)
+    .unwrap();
+    outside(|o| {
+        *o = Outside {
+            index: openledger_attribution::wire::Object::hash(&world.index.header),
+            tariff: Some(world.settled.header.tariff),
+            consumers: world
+                .settled
+                .channels
+                .iter()
+                .map(|leaf| (leaf.channel, leaf.consumer.into()))
+                .collect(),
+            cursors: world
+                .settled
+                .channels
+                .iter()
+                .map(|leaf| (leaf.channel, leaf.from))
+                .collect(),
+            ..Default::default()
+        };
+    });
+    sp_io::TestExternalities::from(storage).execute_with(|| {
+        System::set_block_number(world.submitted);
+        frame_system::BlockHash::<Test>::insert(0, sp_core::H256(world.genesis));
+        MinCredit::set(&world.minimum);
+        crate::Indexes::<Test>::insert(
+            outside(|o| o.index),
+            crate::Index {
+                header: world.index.header,
+                since: 1,
+            },
+        );
+        run();
+        Attribution::do_try_state().unwrap();
+        let held: u128 = crate::Batches::<Test>::iter_values()
+            .map(|batch| batch.escrow)
+            .sum();
+        let open: u128 = crate::Batches::<Test>::iter_values()
+            .map(|batch| batch.exposure)
+            .sum();
+        outside(|o| {
+            assert_eq!(
+                (o.escrowed, o.open),
+                (held, open),
+                "escrow and bond are what the batches say"
+            )
+        });
+    });
+}
+
+/// Submits the world's batch; its number is 0.
+pub(crate) fn submit(world: &World) -> DispatchResult {
+    Attribution::submit_batch(
+        Some(worker(world)).into(),
+        Box::new(world.settled.header),
+        Box::new(world.ledger.header),
+        claims(world).try_into().unwrap(),
+    )
+}
+
+pub(crate) fn advance(blocks: u64) {
+    System::set_block_number(System::block_number() + blocks);
+}

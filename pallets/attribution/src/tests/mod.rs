@@ -1,0 +1,20 @@
+#[path = "../../../../primitives/attribution/tests/common/mod.rs"]
+#[allow(clippy::all, unused_imports)]
+pub(crate) mod common;
+
+mod challenge;
+mod credit;
+mod submit;
+
+use common::world::World;
+
+/// A full batch of random honest answers.
+pub(crate) fn honest(seed: u64) -> World {
+    World::new(seed, false)
+}
+
+/// `count` seeds from this run's, which is printed.
+pub(crate) fn seeds(count: u64) -> impl Iterator<Item = u64> {
+    let mut rng = common::Rng(common::seed());
+    (0..count).map(move |_| rng.next())
+}

@@ -1,0 +1,3 @@
+mod charge;
+mod close;
+mod open;

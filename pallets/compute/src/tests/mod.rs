@@ -1,0 +1,8 @@
+mod bonds;
+mod deliver;
+mod draws;
+mod hook;
+mod invariants;
+mod late;
+mod order;
+mod slash;

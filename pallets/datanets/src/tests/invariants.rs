@@ -1,0 +1,183 @@
+//! Whatever people do: deposits are held while they are owed and given back once.
+
+use crate::{mock::*, Contributions, NextContribution, NextDatanet, Reservations};
+use frame_support::traits::fungible::Mutate;
+use openledger_protocol::datanets::{Curation, Standing};
+use proptest::prelude::*;
+
+/// What somebody does.
+#[derive(Clone, Debug)]
+enum Act {
+    Blocks(u8),
+    Create {
+        who: usize,
+        curated: bool,
+    },
+    Reserve {
+        who: usize,
+        datanet: u64,
+        salt: u8,
+    },
+    Contribute {
+        who: usize,
+        datanet: u64,
+        salt: u8,
+    },
+    Accept {
+        who: usize,
+        contribution: u64,
+        weight: u16,
+    },
+    Reject {
+        who: usize,
+        contribution: u64,
+    },
+    Mature {
+        contribution: u64,
+    },
+    Publish {
+        who: usize,
+        datanet: u64,
+        parent: Option<u32>,
+        count: u32,
+    },
+    Release {
+        who: usize,
+        datanet: u64,
+        salt: u8,
+    },
+    Deposit(u128),
+    Spend {
+        who: usize,
+        amount: u128,
+    },
+}
+
+const PEOPLE: [AccountId; 4] = [OWNER, CURATOR, ALICE, BOB];
+
+fn act() -> impl Strategy<Value = Act> {
+    let who = 0usize..4;
+    let few = 0u64..4;
+    prop_oneof![
+        4 => (1u8..15).prop_map(Act::Blocks),
+        2 => (who.clone(), any::<bool>()).prop_map(|(who, curated)| Act::Create { who, curated }),
+        6 => (who.clone(), 0u64..3, 0u8..3).prop_map(|(who, datanet, salt)| Act::Reserve { who, datanet, salt }),
+        6 => (who.clone(), 0u64..3, 0u8..3).prop_map(|(who, datanet, salt)| Act::Contribute { who, datanet, salt }),
+        4 => (who.clone(), few.clone(), 0u16..10_002)
+            .prop_map(|(who, contribution, weight)| Act::Accept { who, contribution, weight }),
+        2 => (who.clone(), few.clone()).prop_map(|(who, contribution)| Act::Reject { who, contribution }),
+        3 => few.prop_map(|contribution| Act::Mature { contribution }),
+        3 => (who.clone(), 0u64..3, proptest::option::of(0u32..3), 0u32..4)
+            .prop_map(|(who, datanet, parent, count)| Act::Publish { who, datanet, parent, count }),
+        3 => (who.clone(), 0u64..3, 0u8..3).prop_map(|(who, datanet, salt)| Act::Release { who, datanet, salt }),
+        1 => (0u128..200).prop_map(Act::Deposit),
+        1 => (who, 0u128..RICH).prop_map(|(who, amount)| Act::Spend { who, amount }),
+    ]
+}
+
+/// Does `act`. Refusals are as good as successes here.
+fn perform(act: &Act) {
+    let root = records(&[5, 6]);
+    let committed = |who: usize, datanet, salt: u8| commitment(&PEOPLE[who], datanet, &[salt; 32], &root);
+    let by = |who: usize| signed(&PEOPLE[who]);
+    let _ = match *act {
+        Act::Blocks(count) => {
+            blocks(count.into());
+            Ok(())
+        }
+        Act::Create { who, curated } => {
+            let curation = if curated {
+                Curation::Curators(vec![CURATOR].try_into().unwrap())
+            } else {
+                Curation::Open
+            };
+            Datanets::create(by(who), name("any"), name("CC0-1.0"), curation)
+        }
+        Act::Reserve { who, datanet, salt } => Datanets::reserve(by(who), committed(who, datanet, salt)),
+        Act::Contribute { who, datanet, salt } => {
+            Datanets::contribute(by(who), datanet, [salt; 32], root, cid())
+        }
+        Act::Accept {
+            who,
+            contribution,
+            weight,
+        } => Datanets::accept(by(who), contribution, weight),
+        Act::Reject { who, contribution } => Datanets::reject(by(who), contribution),
+        Act::Mature { contribution } => Datanets::mature(by(3), contribution),
+        Act::Publish {
+            who,
+            datanet,
+            parent,
+            count,
+        } => Datanets::publish(by(who), datanet, parent, selection(count), cid()),
+        Act::Release { who, datanet, salt } => Datanets::release(by(3), committed(who, datanet, salt)),
+        Act::Deposit(amount) => {
+            ContributionDeposit::set(&amount);
+            Ok(())
+        }
+        Act::Spend { who, amount } => Balances::transfer(
+            &PEOPLE[who],
+            &PEOPLE[(who + 1) % 4],
+            amount,
+            frame_support::traits::tokens::Preservation::Preserve,
+        )
+        .map(drop),
+    };
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_life_should_keep_the_supply_and_every_deposit(acts in prop::collection::vec(act(), 10..80)) {
+        new_test_ext().execute_with(|| {
+            let supply = Balances::total_issuance();
+            for act in &acts {
+                perform(act);
+                Datanets::do_try_state().unwrap();
+                prop_assert_eq!(Balances::total_issuance(), supply);
+            }
+            // When everything is decided and has run out, nothing is held but for the Datanets themselves.
+            blocks(PERIOD + WINDOW + 1);
+            for contribution in 0..NextContribution::<Test>::get() {
+                if Contributions::<Test>::get(contribution).unwrap().standing == Standing::Pending {
+                    Datanets::mature(signed(&BOB), contribution)
+                        .or_else(|_| Datanets::reject(signed(&CURATOR), contribution))
+                        .unwrap();
+                }
+            }
+            for commitment in Reservations::<Test>::iter_keys().collect::<Vec<_>>() {
+                Datanets::release(signed(&BOB), commitment).unwrap();
+            }
+            let held: u128 = PEOPLE.iter().map(held).sum();
+            prop_assert_eq!(held, u128::from(NextDatanet::<Test>::get()) * DATANET_DEPOSIT);
+            Datanets::do_try_state().unwrap();
+            Ok(())
+        })?;
+    }
+}
+
+#[test]
+fn try_state_should_fail_when_a_deposit_is_not_held() {
+    new_test_ext().execute_with(|| {
+        let contribution = contributed(&ALICE, curated(), [0; 32]);
+        Datanets::do_try_state().unwrap();
+        Contributions::<Test>::mutate(contribution, |entry| entry.as_mut().unwrap().deposit += 1);
+        Datanets::do_try_state().unwrap_err();
+    });
+}
+
+#[test]
+fn try_state_should_fail_when_a_version_is_missing_or_a_number_too_high() {
+    new_test_ext().execute_with(|| {
+        let datanet = curated();
+        Datanets::publish(signed(&OWNER), datanet, None, selection(1), cid()).unwrap();
+        Datanets::do_try_state().unwrap();
+        let version = crate::Versions::<Test>::take(datanet, 0).unwrap();
+        Datanets::do_try_state().unwrap_err();
+        crate::Versions::<Test>::insert(datanet, 0, version);
+        Datanets::do_try_state().unwrap();
+        NextDatanet::<Test>::put(0);
+        Datanets::do_try_state().unwrap_err();
+    });
+}

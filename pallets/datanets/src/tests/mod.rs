@@ -1,0 +1,7 @@
+mod contribute;
+mod create;
+mod curate;
+mod invariants;
+mod keys;
+mod publish;
+mod reserve;

@@ -1,0 +1,7 @@
+mod create;
+mod indexing;
+mod invariants;
+mod keys;
+mod prices;
+mod serve;
+mod training;

@@ -1,0 +1,147 @@
+//! The calls of the chain's own pallets, as bytes: index of the pallet, index of the call, arguments in SCALE.
+//!
+//! The runtime's tests check each against the runtime's own encoding.
+
+use crate::{
+    channels::ChannelClaim,
+    compute::{Backend, Delivery},
+    datanets::Curation,
+    models::{Recipe, Source},
+    Account, Cid, Endpoint, Hash, Name,
+};
+use alloc::{boxed::Box, vec::Vec};
+use codec::Encode;
+use openledger_attribution::{
+    batch::{BatchHeader, CreditLeaf, CreditsHeader},
+    fee::Mix,
+    index::IndexRules,
+    tree::{Range, Root},
+    verdict::BatchEvidence,
+};
+
+macro_rules! pallets {
+    ($($(#[$doc:meta])* $name:ident = $pallet:literal { $($(#[$call_doc:meta])* $index:literal $call:ident ( $($arg:ident: $type:ty),* $(,)? );)* })*) => {$(
+        $(#[$doc])*
+        pub mod $name {
+            use super::*;
+            /// Index of the pallet in the runtime.
+            pub const PALLET: u8 = $pallet;
+            $(
+                $(#[$call_doc])*
+                // A call of the runtime: its arguments are what they are.
+                #[allow(clippy::too_many_arguments)]
+                pub fn $call($($arg: $type),*) -> Vec<u8> {
+                    #[allow(unused_mut, reason = "some calls have no arguments")]
+                    let mut bytes = [PALLET, $index].to_vec();
+                    $($arg.encode_to(&mut bytes);)*
+                    bytes
+                }
+            )*
+        }
+    )*};
+}
+
+pallets! {
+    /// Money credited and claimed.
+    rewards = 13 {
+        /// Claims everything credited to the sender.
+        1 claim();
+        /// Claims for somebody else: the money goes to `who`.
+        2 claim_for(who: &Account);
+    }
+    /// Pools of records.
+    datanets = 91 {
+        /// Creates a Datanet owned by the sender.
+        0 create(name: &Name, licence: &Name, curation: &Curation<Account>);
+        /// Reserves a contribution: [`reservation`](openledger_attribution::record::reservation).
+        1 reserve(commitment: &Hash);
+        /// Contributes what was reserved with this salt.
+        2 contribute(datanet: u64, salt: &Hash, records: &Root, cid: &Cid);
+        /// A curator accepts.
+        3 accept(contribution: u64, weight: u16);
+        /// A curator rejects.
+        4 reject(contribution: u64);
+        /// Anyone accepts for an open Datanet whose window has passed.
+        5 mature(contribution: u64);
+        /// The owner publishes a version.
+        6 publish(datanet: u64, parent: Option<u32>, records: &Root, cid: &Cid);
+        /// Anyone removes a reservation that ran out; its deposit goes back.
+        7 release(commitment: &Hash);
+    }
+    /// Bases, models and generations.
+    models = 92 {
+        /// Registers a base.
+        0 register_base(name: &Name, licence: &Name, weights: &Hash, tokenizer: &Hash);
+        /// Creates a model owned by the sender.
+        1 create(name: &Name, base: u64, price_in: u128, price_out: u128, mix: &Mix);
+        /// The owner orders a generation.
+        2 request_training(model: u64, sources: &[Source], recipe: &Recipe, rules: &IndexRules, price: u128, deadline: u32);
+        /// The owner changes prices.
+        3 set_prices(model: u64, price_in: u128, price_out: u128);
+        /// The owner lets it answer, or not.
+        4 set_serving(model: u64, serving: bool);
+    }
+    /// Workers and jobs.
+    compute = 93 {
+        /// Registers the sender as a worker.
+        0 register(bond: u128, result_key: &[u8; 32], receipt_key: &[u8; 32], backend: &Backend, arch: &Name, endpoint: &Endpoint, capabilities: u8);
+        /// Adds to the bond.
+        1 bond_more(amount: u128);
+        /// Starts to take bond out.
+        2 unbond(amount: u128);
+        /// Takes out what has waited long enough.
+        3 withdraw();
+        /// Rotates keys.
+        4 set_keys(result_key: &[u8; 32], receipt_key: &[u8; 32]);
+        /// Delivers a result: a general transaction, submitted by the node's hook.
+        5 deliver(delivery: &Delivery, signature: &[u8; 64]);
+        /// Changes the endpoint.
+        6 set_endpoint(endpoint: &Endpoint);
+    }
+    /// Payment channels.
+    channels = 94 {
+        /// Opens a channel to a worker.
+        0 open(worker: &Account, deposit: u128);
+        /// Adds to a channel.
+        1 top_up(channel: u64, amount: u128);
+        /// Starts to close a channel.
+        2 close(channel: u64);
+        /// Takes the rest back when its time has come.
+        3 finish(channel: u64);
+    }
+    /// Batches, windows, disputes.
+    attribution = 95 {
+        /// A worker submits a batch.
+        0 submit_batch(header: Box<BatchHeader>, credits: Box<CreditsHeader>, claims: &[ChannelClaim]);
+        /// Anyone settles a batch whose window has passed.
+        1 settle(batch: u64);
+        /// Anyone credits the next contributors of a settled batch.
+        2 credit(batch: u64, credits: &Range<CreditLeaf>);
+        /// Commits to evidence: [`commitment`](crate::batches::commitment).
+        3 challenge(batch: u64, commitment: &Hash);
+        /// Shows the evidence.
+        4 prove(batch: u64, salt: &Hash, evidence: Box<BatchEvidence>);
+        /// Anyone ends a challenge whose evidence never came.
+        5 lapse(batch: u64, challenger: &Account);
+        /// Anyone removes a finished batch that has been readable long enough.
+        6 forget(batch: u64);
+    }
+}
+
+/// OPEN.
+pub mod balances {
+    use super::*;
+    use codec::Compact;
+
+    /// Index of the pallet in the runtime.
+    pub const PALLET: u8 = 10;
+
+    /// Sends `amount` planck and keeps the sender's account alive.
+    pub fn transfer_keep_alive(to: &Account, amount: u128) -> Vec<u8> {
+        // The account is the first case of an address.
+        let mut bytes = [PALLET, 3, 0].to_vec();
+        to.encode_to(&mut bytes);
+        Compact(amount).encode_to(&mut bytes);
+        bytes
+    }
+}

@@ -1,0 +1,159 @@
+//! How the chain's own pallets use each other: one small trait per service, so that each can be tested with a stand-in.
+//!
+//! A function that fails has changed nothing, or is called inside a dispatch that then changes nothing.
+
+#![cfg_attr(not(feature = "std"), no_std)]
+#![deny(missing_docs)]
+
+extern crate alloc;
+
+use alloc::vec::Vec;
+use frame_support::dispatch::DispatchResult;
+use openledger_attribution::{
+    fee::Tariff,
+    hash::{Account, Hash},
+    index::IndexHeader,
+    sketch::Layout,
+    tree::Root,
+    voucher::CheckSignature,
+};
+use openledger_protocol::{
+    channels::ChannelClaim,
+    compute::{Outcome, Task},
+    models::Source,
+};
+use sp_runtime::DispatchError;
+
+/// Randomness that nobody could know when what it decides was committed.
+///
+/// What is committed in epoch E is decided by what was drawn for it two epochs later.
+pub trait Draws {
+    /// The epoch that what is committed now belongs to.
+    fn epoch() -> u64;
+
+    /// What is drawn for subject `id` of `domain`, committed in `epoch`; nothing yet before the draw is out, or any more long
+    /// after.
+    fn drawn(epoch: u64, domain: &[u8], id: u64) -> Option<Hash>;
+}
+
+/// What can be owned, sold and listed as an item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asset {
+    /// A Datanet.
+    Datanet(u64),
+    /// A model.
+    Model(u64),
+}
+
+/// Who owns what.
+pub trait Ownership<AccountId> {
+    /// Makes `who` the owner of a new asset.
+    fn mint(asset: Asset, who: &AccountId) -> DispatchResult;
+
+    /// Its owner.
+    fn owner(asset: Asset) -> Option<AccountId>;
+}
+
+/// Datanets, for those who train on them.
+pub trait Datanets {
+    /// The records of a published version.
+    fn version(datanet: u64, version: u32) -> Option<Root>;
+}
+
+/// A generation that can answer, for those who settle its answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Served<AccountId> {
+    /// Who owns the model, if anybody does.
+    pub owner: Option<AccountId>,
+    /// Hash of the generation's index header.
+    pub index: Hash,
+    /// What it was trained on.
+    pub sources: Vec<Source>,
+}
+
+/// Models, for those who settle their answers.
+pub trait Models<AccountId> {
+    /// The generation, if it is ready.
+    fn served(model: u64, generation: u32) -> Option<Served<AccountId>>;
+
+    /// Whether an answer may be charged by this tariff now.
+    fn accepts(model: u64, generation: u32, tariff: &Tariff) -> bool;
+}
+
+/// Work for workers.
+pub trait Jobs<AccountId> {
+    /// Orders work; a capable worker is drawn by bond, or it is `worker`'s. The result is accepted until `deadline`.
+    fn order(task: Task, worker: Option<&AccountId>, deadline: u32) -> Result<u64, DispatchError>;
+}
+
+/// Who ordered work.
+pub trait OnOutcome<AccountId> {
+    /// A worker delivered. An error refuses the result; the job stays open.
+    fn delivered(job: u64, task: &Task, worker: &AccountId, outcome: &Outcome) -> DispatchResult;
+
+    /// Nobody will deliver: no worker is capable, or the deadline has passed.
+    fn failed(job: u64, task: &Task);
+}
+
+/// Bonds of workers.
+pub trait Bonds<AccountId> {
+    /// Puts `value` planck of the worker's bond behind work that is not closed yet. Fails if it is no worker or the rest of
+    /// its bond is smaller.
+    fn open(worker: &AccountId, value: u128) -> DispatchResult;
+
+    /// Takes `value` off again.
+    fn close(worker: &AccountId, value: u128);
+
+    /// Takes up to `amount` from the bond: a quarter to `challenger`, the rest (all of it without one) to the treasury.
+    /// Returns what was taken.
+    fn slash(worker: &AccountId, amount: u128, challenger: Option<&AccountId>) -> u128;
+}
+
+/// Registered indexes.
+pub trait Indexes {
+    /// Registers an index that was delivered; fails if its header contradicts itself.
+    fn register(header: &IndexHeader, layout: &Layout) -> DispatchResult;
+}
+
+/// Payment channels, for those who settle.
+pub trait Charge<AccountId> {
+    /// Moves what the claim says from its channel to the pot of [`PayOut`] and moves its cursor; fails unless the claim starts at the
+    /// cursor, is for `worker`, and carries the consumer's good and unexpired signature.
+    fn charge(worker: &AccountId, claim: &ChannelClaim) -> DispatchResult;
+
+    /// Who pays through a channel.
+    fn consumer(channel: u64) -> Option<AccountId>;
+}
+
+/// The pot that fees wait in.
+pub trait PayOut<AccountId> {
+    /// The pot's account.
+    fn pot() -> AccountId;
+
+    /// `amount` planck came into the pot for an object that is not settled yet.
+    fn escrowed(amount: u128) -> DispatchResult;
+
+    /// Promises `amount` of the escrowed planck to `who`, to be claimed.
+    fn credit(who: &AccountId, amount: u128) -> DispatchResult;
+
+    /// Pays `amount` of the escrowed planck to the treasury.
+    fn to_treasury(amount: u128) -> DispatchResult;
+}
+
+/// Signatures checked by the host.
+#[derive(Clone, Copy, Debug)]
+pub struct HostKeys;
+
+impl CheckSignature for HostKeys {
+    fn sr25519(&self, signature: &[u8; 64], message: &[u8], key: &Account) -> bool {
+        sp_io::crypto::sr25519_verify(
+            &sp_core::sr25519::Signature::from_raw(*signature),
+            message,
+            &sp_core::sr25519::Public::from_raw(*key),
+        )
+    }
+
+    fn ecdsa_recover(&self, signature: &[u8; 65], digest: &Hash) -> Option<[u8; 64]> {
+        sp_io::crypto::secp256k1_ecdsa_recover(signature, digest).ok()
+    }
+}

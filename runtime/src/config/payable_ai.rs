@@ -1,0 +1,155 @@
+//! Payable AI: Datanets, models, workers, channels, attribution. Periods are in governance hours and days, so that one number
+//! at genesis scales them all.
+
+use crate::{
+    config::{governance::TreasuryAccount, ownership::Items},
+    currency::*,
+    params::{self, Deposit},
+    *,
+};
+use frame_support::traits::{ConstU128, ConstU32, ConstU64, Get};
+use openledger_attribution::fee::Split;
+use pallet_openledger_periods::{ChainId, Days, EpochBlocks, Hours};
+
+/// Hours in which a batch can be challenged.
+pub const WINDOW: u32 = 24;
+/// Hours from a challenge to the last block for its evidence.
+pub const PROVE: u32 = 12;
+/// Hours that a channel takes to close: until the last of its batches can be disputed no more, so that the consumer of a
+/// disputed answer is still known.
+pub const CLOSE: u32 = WINDOW + PROVE;
+/// Days that bond stays slashable after it was asked back. Longer than a batch's window and its longest dispute together.
+pub const UNBONDING: u32 = 7;
+const _: () = assert!(UNBONDING * 24 > WINDOW + PROVE);
+
+/// Whether this is the chain id of development networks.
+pub struct OnDevelopmentChain;
+impl Get<bool> for OnDevelopmentChain {
+    fn get() -> bool {
+        ChainId::<Runtime>::get() == genesis::DEVELOPMENT_CHAIN_ID
+    }
+}
+
+/// The epoch of BABE.
+pub struct Epoch;
+impl Get<u64> for Epoch {
+    fn get() -> u64 {
+        pallet_babe::EpochIndex::<Runtime>::get()
+    }
+}
+
+impl pallet_openledger_draws::Config for Runtime {
+    type Epoch = Epoch;
+    type Source = pallet_babe::RandomnessFromOneEpochAgo<Runtime>;
+    type MayBeKnown = OnDevelopmentChain;
+}
+
+impl pallet_openledger_datanets::Config for Runtime {
+    type Currency = Balances;
+    type RuntimeHoldReason = RuntimeHoldReason;
+    type Ownership = Items;
+    type DatanetDeposit = Deposit<1, 800>;
+    type ReservationDeposit = Deposit<1, 120>;
+    type ContributionDeposit = Deposit<1, 250>;
+    type ReservationPeriod = Days<Runtime, 1>;
+    type CurationWindow = Days<Runtime, 1>;
+    type MaxRecords = ConstU32<10_000_000>;
+    type MaxRecordBytes = ConstU32<{ 16 * 1024 * 1024 }>;
+    type WeightInfo = pallet_openledger_datanets::weights::SubstrateWeight<Runtime>;
+}
+
+/// How a fee is split, whole whatever governance set.
+pub struct FeeSplit;
+impl Get<Split> for FeeSplit {
+    fn get() -> Split {
+        let split = params::dynamic::economy::FeeSplit::get();
+        if split.is_whole() {
+            split
+        } else {
+            params::DEFAULT_SPLIT
+        }
+    }
+}
+
+/// A worker is drawn within three epochs of an order; a fourth is for the work.
+pub struct ShortestTraining;
+impl Get<BlockNumber> for ShortestTraining {
+    fn get() -> BlockNumber {
+        <EpochBlocks<Runtime> as Get<u32>>::get().saturating_mul(4)
+    }
+}
+
+impl pallet_openledger_models::Config for Runtime {
+    type Currency = Balances;
+    type RuntimeHoldReason = RuntimeHoldReason;
+    type Ownership = Items;
+    type Datanets = Datanets;
+    type Jobs = Compute;
+    type Draws = Draws;
+    type Indexes = Attribution;
+    type Split = FeeSplit;
+    type PriceHold = Days<Runtime, 1>;
+    type LeastPrice = ConstU128<OPEN>;
+    type ShortestTraining = ShortestTraining;
+    type LongestTraining = Days<Runtime, 90>;
+    type IndexTime = Days<Runtime, 7>;
+    type MaxAwaiting = ConstU32<100>;
+    type BaseDeposit = Deposit<1, 300>;
+    type ModelDeposit = Deposit<1, 400>;
+    type WeightInfo = pallet_openledger_models::weights::SubstrateWeight<Runtime>;
+}
+
+/// Blocks of [`UNBONDING`].
+pub struct UnbondingBlocks;
+impl Get<u32> for UnbondingBlocks {
+    fn get() -> u32 {
+        Days::<Runtime, UNBONDING>::get()
+    }
+}
+
+impl pallet_openledger_compute::Config for Runtime {
+    type Currency = Balances;
+    type RuntimeHoldReason = RuntimeHoldReason;
+    type Treasury = TreasuryAccount;
+    type Draws = Draws;
+    type OnOutcome = Models;
+    type OutcomeWeight = pallet_openledger_models::OutcomeWeight<Runtime>;
+    type MinBond = ConstU128<{ 1_000 * OPEN }>;
+    type UnbondingPeriod = UnbondingBlocks;
+    type LateSlash = ConstU128<{ 10 * OPEN }>;
+    type MaxAttempts = ConstU32<3>;
+    type MaxWorkers = ConstU32<1_000>;
+    type MaxJobs = ConstU32<1_000>;
+    type DeliveryPriority = ConstU64<{ u64::MAX / 2 }>;
+    type WeightInfo = pallet_openledger_compute::weights::SubstrateWeight<Runtime>;
+}
+
+impl pallet_openledger_channels::Config for Runtime {
+    type Currency = Balances;
+    type RuntimeHoldReason = RuntimeHoldReason;
+    type PayOut = Rewards;
+    type ChainId = ChainId<Runtime>;
+    type MinDeposit = ConstU128<OPEN>;
+    type ClosePeriod = Hours<Runtime, CLOSE>;
+    type WeightInfo = pallet_openledger_channels::weights::SubstrateWeight<Runtime>;
+}
+
+impl pallet_openledger_attribution::Config for Runtime {
+    type Currency = Balances;
+    type RuntimeHoldReason = RuntimeHoldReason;
+    type Models = Models;
+    type Ownership = Items;
+    type Bonds = Compute;
+    type Charge = Channels;
+    type PayOut = Rewards;
+    type ChainId = ChainId<Runtime>;
+    type Treasury = TreasuryAccount;
+    type Window = Hours<Runtime, WINDOW>;
+    type ProvePeriod = Hours<Runtime, PROVE>;
+    type Retention = Days<Runtime, 7>;
+    type MinCredit = ConstU128<MILLI>;
+    type ChallengeDeposit = ConstU128<{ 10 * OPEN }>;
+    type BatchDeposit = Deposit<1, 1_200>;
+    type SlashFloor = ConstU128<{ 100 * OPEN }>;
+    type WeightInfo = pallet_openledger_attribution::weights::SubstrateWeight<Runtime>;
+}

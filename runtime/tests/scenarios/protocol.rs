@@ -1,0 +1,374 @@
+//! What the worker and the command line know of the chain without its metadata: calls as bytes, places of values.
+
+use codec::Encode;
+use openledger_attribution::{
+    batch::{BatchHeader, CreditsHeader},
+    fee::{Mix, Parts, Tariff},
+    index::IndexRules,
+    tree::{Range, Root},
+    verdict::BatchEvidence,
+    wire::Object,
+};
+use openledger_protocol::{
+    calls,
+    compute::{Backend, Delivery, Outcome},
+    datanets::Curation,
+    models::{Recipe, Source},
+    storage,
+};
+use openledger_runtime::{params::DEFAULT_SPLIT, *};
+
+const WHO: [u8; 32] = [7; 32];
+const HASH: [u8; 32] = [9; 32];
+
+fn root() -> Root {
+    Root {
+        count: 3,
+        sum: 500,
+        top: [1; 32],
+    }
+}
+
+fn same(ours: Vec<u8>, theirs: impl Into<RuntimeCall>) {
+    assert_eq!(hex::encode(ours), hex::encode(theirs.into().encode()));
+}
+
+#[test]
+fn calls_should_be_what_the_runtime_decodes() {
+    let name = || b"name".to_vec().try_into().unwrap();
+    let cid = || b"cid".to_vec().try_into().unwrap();
+    same(calls::rewards::claim(), pallet_openledger_rewards::Call::claim {});
+    same(
+        calls::rewards::claim_for(&WHO),
+        pallet_openledger_rewards::Call::claim_for { who: WHO.into() },
+    );
+
+    same(
+        calls::balances::transfer_keep_alive(&WHO, 77),
+        pallet_balances::Call::transfer_keep_alive {
+            dest: AccountId::from(WHO).into(),
+            value: 77,
+        },
+    );
+
+    use pallet_openledger_datanets::Call as D;
+    let curators = |who: &[[u8; 32]]| Curation::Curators(who.to_vec().try_into().unwrap());
+    same(
+        calls::datanets::create(&name(), &name(), &curators(&[WHO])),
+        D::create {
+            name: name(),
+            licence: name(),
+            curation: Curation::Curators(vec![WHO.into()].try_into().unwrap()),
+        },
+    );
+    same(calls::datanets::reserve(&HASH), D::reserve { commitment: HASH });
+    same(
+        calls::datanets::contribute(4, &HASH, &root(), &cid()),
+        D::contribute {
+            datanet: 4,
+            salt: HASH,
+            records: root(),
+            cid: cid(),
+        },
+    );
+    same(
+        calls::datanets::accept(4, 9_000),
+        D::accept {
+            contribution: 4,
+            weight: 9_000,
+        },
+    );
+    same(calls::datanets::reject(4), D::reject { contribution: 4 });
+    same(calls::datanets::mature(4), D::mature { contribution: 4 });
+    same(
+        calls::datanets::publish(4, Some(1), &root(), &cid()),
+        D::publish {
+            datanet: 4,
+            parent: Some(1),
+            records: root(),
+            cid: cid(),
+        },
+    );
+    same(calls::datanets::release(&HASH), D::release { commitment: HASH });
+
+    use pallet_openledger_models::Call as M;
+    let mix = Mix {
+        influence: 1_000_000_000,
+        verbatim: 0,
+        retrieval: 0,
+    };
+    same(
+        calls::models::register_base(&name(), &name(), &HASH, &WHO),
+        M::register_base {
+            name: name(),
+            licence: name(),
+            weights: HASH,
+            tokenizer: WHO,
+        },
+    );
+    same(
+        calls::models::create(&name(), 2, 5, 6, &mix),
+        M::create {
+            name: name(),
+            base: 2,
+            price_in: 5,
+            price_out: 6,
+            mix,
+        },
+    );
+    let source = Source {
+        datanet: 1,
+        version: 2,
+        weight: 3,
+    };
+    let recipe = Recipe {
+        rank: 1,
+        alpha: 2,
+        targets: 3,
+        learning_rate: 4,
+        epochs: 5,
+        batch: 6,
+        context: 7,
+        held_out: 8,
+    };
+    let rules = IndexRules {
+        projection: 1,
+        top: 2,
+        rho: 3,
+        z: 4,
+        floor: -5,
+    };
+    same(
+        calls::models::request_training(2, &[source], &recipe, &rules, 77, 88),
+        M::request_training {
+            model: 2,
+            sources: vec![source].try_into().unwrap(),
+            recipe,
+            rules,
+            price: 77,
+            deadline: 88,
+        },
+    );
+    same(
+        calls::models::set_prices(2, 3, 4),
+        M::set_prices {
+            model: 2,
+            price_in: 3,
+            price_out: 4,
+        },
+    );
+    same(
+        calls::models::set_serving(2, true),
+        M::set_serving {
+            model: 2,
+            serving: true,
+        },
+    );
+
+    use pallet_openledger_compute::Call as W;
+    same(
+        calls::compute::register(5, &WHO, &HASH, &Backend::Cpu, &name(), &name_long(), 15),
+        W::register {
+            bond: 5,
+            result_key: WHO,
+            receipt_key: HASH,
+            backend: Backend::Cpu,
+            arch: name(),
+            endpoint: name_long(),
+            capabilities: 15,
+        },
+    );
+    same(calls::compute::bond_more(5), W::bond_more { amount: 5 });
+    same(calls::compute::unbond(5), W::unbond { amount: 5 });
+    same(calls::compute::withdraw(), W::withdraw {});
+    same(
+        calls::compute::set_keys(&WHO, &HASH),
+        W::set_keys {
+            result_key: WHO,
+            receipt_key: HASH,
+        },
+    );
+    let delivery = Delivery {
+        genesis: HASH,
+        job: 3,
+        attempt: 1,
+        worker: WHO,
+        outcome: Outcome::Trained {
+            adapter: HASH,
+            cid: cid(),
+            loss_before: 1,
+            loss_after: 2,
+        },
+    };
+    same(
+        calls::compute::deliver(&delivery, &[6; 64]),
+        W::deliver {
+            delivery: delivery.clone(),
+            signature: [6; 64],
+        },
+    );
+    same(
+        calls::compute::set_endpoint(&name_long()),
+        W::set_endpoint {
+            endpoint: name_long(),
+        },
+    );
+
+    use pallet_openledger_channels::Call as C;
+    same(
+        calls::channels::open(&WHO, 5),
+        C::open {
+            worker: WHO.into(),
+            deposit: 5,
+        },
+    );
+    same(
+        calls::channels::top_up(1, 5),
+        C::top_up {
+            channel: 1,
+            amount: 5,
+        },
+    );
+    same(calls::channels::close(1), C::close { channel: 1 });
+    same(calls::channels::finish(1), C::finish { channel: 1 });
+
+    use pallet_openledger_attribution::Call as A;
+    let header = BatchHeader {
+        worker: WHO,
+        model: 1,
+        generation: 1,
+        index: HASH,
+        tariff: Tariff {
+            price_in: 1,
+            price_out: 2,
+            split: DEFAULT_SPLIT,
+            mix,
+        },
+        draws: 0,
+        minimum: 5,
+        channels: root(),
+        receipts: root(),
+        totals: Parts::default(),
+    };
+    let credits = CreditsHeader {
+        batch: header.hash(),
+        answers: root(),
+        parts: root(),
+        credits: root(),
+    };
+    same(
+        calls::attribution::submit_batch(Box::new(header), Box::new(credits), &[]),
+        A::submit_batch {
+            header: Box::new(header),
+            credits: Box::new(credits),
+            claims: Default::default(),
+        },
+    );
+    same(calls::attribution::settle(3), A::settle { batch: 3 });
+    let range = Range {
+        start: 0,
+        leaves: vec![],
+        path: vec![],
+    };
+    same(
+        calls::attribution::credit(3, &range),
+        A::credit {
+            batch: 3,
+            credits: range.clone(),
+        },
+    );
+    same(
+        calls::attribution::challenge(3, &HASH),
+        A::challenge {
+            batch: 3,
+            commitment: HASH,
+        },
+    );
+    same(
+        calls::attribution::prove(3, &HASH, Box::new(BatchEvidence::Headers([]))),
+        A::prove {
+            batch: 3,
+            salt: HASH,
+            evidence: Box::new(BatchEvidence::Headers([])),
+        },
+    );
+    same(
+        calls::attribution::lapse(3, &WHO),
+        A::lapse {
+            batch: 3,
+            challenger: WHO.into(),
+        },
+    );
+    same(calls::attribution::forget(3), A::forget { batch: 3 });
+}
+
+fn name_long() -> openledger_protocol::Endpoint {
+    b"http://127.0.0.1:8700".to_vec().try_into().unwrap()
+}
+
+#[test]
+fn values_should_be_where_clients_look_for_them() {
+    use frame_support::storage::generator::{StorageDoubleMap as _, StorageMap as _, StorageValue as _};
+    let at = |ours: Vec<u8>, theirs: &[u8]| assert_eq!(hex::encode(ours), hex::encode(theirs));
+    type D<T> = pallet_openledger_datanets::Datanets<T>;
+    at(
+        storage::next_datanet(),
+        &pallet_openledger_datanets::NextDatanet::<Runtime>::storage_value_final_key(),
+    );
+    at(storage::datanet(5), &D::<Runtime>::storage_map_final_key(5));
+    at(
+        storage::reservation(HASH),
+        &pallet_openledger_datanets::Reservations::<Runtime>::storage_map_final_key(HASH),
+    );
+    at(
+        storage::contribution(5),
+        &pallet_openledger_datanets::Contributions::<Runtime>::storage_map_final_key(5),
+    );
+    at(
+        storage::version(5, 6),
+        &pallet_openledger_datanets::Versions::<Runtime>::storage_double_map_final_key(5, 6),
+    );
+    at(
+        storage::base(5),
+        &pallet_openledger_models::Bases::<Runtime>::storage_map_final_key(5),
+    );
+    at(
+        storage::model(5),
+        &pallet_openledger_models::Models::<Runtime>::storage_map_final_key(5),
+    );
+    at(
+        storage::generation(5, 6),
+        &pallet_openledger_models::Generations::<Runtime>::storage_double_map_final_key(5, 6),
+    );
+    at(
+        storage::worker(WHO),
+        &pallet_openledger_compute::Workers::<Runtime>::hashed_key_for(AccountId::from(WHO)),
+    );
+    at(
+        storage::job(5),
+        &pallet_openledger_compute::Jobs::<Runtime>::storage_map_final_key(5),
+    );
+    at(
+        storage::channel(5),
+        &pallet_openledger_channels::Channels::<Runtime>::storage_map_final_key(5),
+    );
+    at(
+        storage::index(HASH),
+        &pallet_openledger_attribution::Indexes::<Runtime>::storage_map_final_key(HASH),
+    );
+    at(
+        storage::batch(5),
+        &pallet_openledger_attribution::Batches::<Runtime>::storage_map_final_key(5),
+    );
+    at(
+        storage::challenge(5, WHO),
+        &pallet_openledger_attribution::Challenges::<Runtime>::storage_double_map_final_key(
+            5,
+            AccountId::from(WHO),
+        ),
+    );
+    at(
+        storage::credits(WHO),
+        &pallet_openledger_rewards::Credits::<Runtime>::storage_map_final_key(AccountId::from(WHO)),
+    );
+}
