@@ -20,15 +20,17 @@ async function usage() {
 }
 
 async function main() {
-  const { scenario, options } = readOptions(process.argv.slice(2))
-  if (options.help) return usage()
+  const argv = process.argv.slice(2)
+  const { scenario, options: common } = readOptions(argv)
+  if (common.help) return usage()
   if (scenario === 'stop') {
-    const names = await stopLeftovers(options.dir, options.patience * 1000)
-    console.log(names.length ? `ended ${names.join(', ')}` : `nothing runs in ${shown(options.dir)}`)
+    const names = await stopLeftovers(common.dir, common.patience * 1000)
+    console.log(names.length ? `ended ${names.join(', ')}` : `nothing runs in ${shown(common.dir)}`)
     return
   }
   if (!SCENARIOS.includes(scenario)) throw new Error(`there is no scenario "${scenario}"; there are ${SCENARIOS.join(', ')} and stop`)
-  const { play, endless = false } = await import(`./scenarios/${scenario}.mjs`)
+  const { play, endless = false, defaults } = await import(`./scenarios/${scenario}.mjs`)
+  const { options } = readOptions(argv, defaults)
 
   const network = readNetwork(options.network, { dir: options.dir, portOffset: options.portOffset, command: nodeBinary() })
   const seed = options.seed ?? randomInt(2 ** 31)

@@ -27,9 +27,10 @@ export const FLAGS = {
  * Flags and scenario of a command line.
  *
  * @param {string[]} argv without program and script
+ * @param {object} defaults a scenario's own values of flags, by name in camel case, where it asks for other ones
  * @returns {{ scenario: string, options: object }} options by flag name in camel case, numbers as numbers
  */
-export function readOptions(argv) {
+export function readOptions(argv, defaults = {}) {
   const options = Object.fromEntries(
     Object.entries(FLAGS).map(([name, { value }]) => [name, { type: value === false ? 'boolean' : 'string' }]),
   )
@@ -40,7 +41,7 @@ export function readOptions(argv) {
     const text = values[name]
     const key = name.replace(/-./g, (part) => part[1].toUpperCase())
     const isNumber = typeof value === 'number' || value === null
-    read[key] = text === undefined ? value : isNumber ? Number(text) : text
+    read[key] = text === undefined ? (defaults[key] ?? value) : isNumber ? Number(text) : text
     if (isNumber && text !== undefined && !(Number.isFinite(read[key]) && read[key] >= 0))
       throw new Error(`--${name} is "${text}"; give a number, zero or more`)
   }

@@ -114,8 +114,8 @@ export class Run {
     await this.slots(slots)
     const gained = this.monitor.finalized(others) - before
     // Votes on their way may finalise three more blocks even if finality stopped; a dead validator leaves a fifth of the
-    // slots empty, so that a third of a block a slot is well under what goes on.
-    const least = Math.max(4, Math.floor(slots / 3))
+    // slots empty, so that a quarter of a block a slot is well under what goes on.
+    const least = Math.max(4, Math.floor(slots / 4))
     this.promises.check(`${name} dead: blocks finalised in ${slots} slots`, gained, `>= ${least}`, gained >= least)
   }
 

@@ -2,6 +2,13 @@
 
 export const about = 'four up; slots and finality over 40 slots; one killed with -9 and back (CI, about 3 minutes)'
 
+/**
+ * Four validators share a machine here with whatever else runs on it, and a slot it comes late to stays empty: what is
+ * promised is what a broken node would miss (a validator that never authors costs a fifth of the slots). The real
+ * promises are `steady`'s, on a quiet machine.
+ */
+export const defaults = { minFilled: 75, maxLagMedian: 6, maxLagP99: 12, watchSlots: 20 }
+
 export async function play(run) {
   const { options, promises } = run
   const took = await run.up()
@@ -9,7 +16,7 @@ export async function play(run) {
   await run.measure(options.slots ?? 40)
   await promiseMetrics(run)
   const [victim] = run.choose(1)
-  await run.killOne(victim, options.watchSlots ?? 15)
+  await run.killOne(victim, options.watchSlots)
   await run.restart(victim)
 }
 
