@@ -44,7 +44,7 @@ impl<T: Config> Pallet<T> {
     }
 
     /// Genesis hash of the chain, which vouchers name.
-    fn genesis() -> Hash {
+    pub(crate) fn genesis() -> Hash {
         let hash = frame_system::Pallet::<T>::block_hash(BlockNumberFor::<T>::zero());
         hash.as_ref().try_into().unwrap_or_default()
     }

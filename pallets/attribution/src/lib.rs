@@ -34,9 +34,13 @@
 
 extern crate alloc;
 
+#[cfg(feature = "runtime-benchmarks")]
+pub use benchmarking::BenchmarkHelper;
 pub use pallet::*;
 pub use weights::WeightInfo;
 
+#[cfg(feature = "runtime-benchmarks")]
+mod benchmarking;
 mod impls;
 #[cfg(test)]
 mod mock;
@@ -130,6 +134,9 @@ pub mod pallet {
         type SlashFloor: Get<u128>;
         /// Weights of this pallet.
         type WeightInfo: WeightInfo;
+        /// What the benchmarks need of other pallets.
+        #[cfg(feature = "runtime-benchmarks")]
+        type BenchmarkHelper: crate::BenchmarkHelper<Self::AccountId>;
     }
 
     /// Why the pallet holds money.

@@ -2,6 +2,8 @@
 
 pub mod accounts;
 pub mod assets;
+#[cfg(feature = "runtime-benchmarks")]
+pub mod benchmarks;
 pub mod consensus;
 pub mod emergency;
 pub mod evm;

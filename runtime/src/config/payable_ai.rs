@@ -97,6 +97,8 @@ impl pallet_openledger_models::Config for Runtime {
     type BaseDeposit = Deposit<1, 300>;
     type ModelDeposit = Deposit<1, 400>;
     type WeightInfo = pallet_openledger_models::weights::SubstrateWeight<Runtime>;
+    #[cfg(feature = "runtime-benchmarks")]
+    type BenchmarkHelper = config::benchmarks::World;
 }
 
 /// Blocks of [`UNBONDING`].
@@ -152,4 +154,6 @@ impl pallet_openledger_attribution::Config for Runtime {
     type BatchDeposit = Deposit<1, 1_200>;
     type SlashFloor = ConstU128<{ 100 * OPEN }>;
     type WeightInfo = pallet_openledger_attribution::weights::SubstrateWeight<Runtime>;
+    #[cfg(feature = "runtime-benchmarks")]
+    type BenchmarkHelper = config::benchmarks::World;
 }

@@ -1,0 +1,430 @@
+//! Benchmarks of every call, each on the largest input that the chain takes.
+
+use crate::{
+    pallet::{Batches, Call, Challenges, Config, Indexes, Pallet},
+    BatchStage, Index, MaxClaims, MAX_CREDITS,
+};
+use alloc::{boxed::Box, vec, vec::Vec};
+use frame_benchmarking::v2::*;
+use frame_support::{
+    traits::{fungible::Mutate, Get},
+    BoundedVec,
+};
+use frame_system::{pallet_prelude::BlockNumberFor, RawOrigin};
+use openledger_attribution::{
+    attribution::Attribution,
+    batch::{settle, BatchHeader, ChannelLeaf, Ledger, Settled},
+    fee::{Mix, Parts, Split, Tariff},
+    hash::{keccak, Account, Hash, NONE},
+    index::{IndexHeader, IndexLeaf, IndexRules},
+    list::ListEntry,
+    receipt::Receipt,
+    record::RecordId,
+    sketch::{Kind, Layout, Module, Rule, Sketch, SketchLeaf},
+    tree::{Range, Root, Tree},
+    verbatim::Verbatim,
+    verdict::{AnswerProof, BatchEvidence, WrongScore},
+    voucher::{Mode, Signature, Terms, Voucher},
+    wire::Object,
+};
+use openledger_protocol::{batches::commitment, channels::ChannelClaim};
+
+/// What the benchmarks need of other pallets.
+pub trait BenchmarkHelper<AccountId> {
+    /// Makes generation 1 of model 0 answer with this index and tariff, trained on as many Datanets as there may be, all of
+    /// them owned.
+    fn serve(index: Hash, tariff: Tariff);
+    /// A worker with this much bond, in planck.
+    fn worker(bond: u128) -> AccountId;
+    /// A channel to the worker with this deposit, in planck: its number, and its consumer.
+    fn open(worker: &AccountId, deposit: u128) -> (u64, Account);
+    /// The consumer's sr25519 signature.
+    fn sign(consumer: &Account, message: &[u8]) -> [u8; 64];
+}
+
+const OPEN: u128 = 1_000_000_000_000_000_000;
+const PRICE: u128 = 1_000 * OPEN;
+const OUTPUT_TOKENS: u32 = 10;
+const SALT: Hash = [0x5A; 32];
+
+fn rules() -> IndexRules {
+    IndexRules {
+        projection: 8,
+        top: 256,
+        rho: 100_000_000,
+        z: 200,
+        floor: -20,
+    }
+}
+
+fn tariff() -> Tariff {
+    Tariff {
+        price_in: PRICE,
+        price_out: PRICE,
+        split: Split {
+            platform: 500,
+            owner: 2_500,
+            contributors: 4_500,
+            stakers: 0,
+            compute: 3_000,
+            lineage: 0,
+        },
+        mix: Mix {
+            influence: 1_000_000_000,
+            verbatim: 0,
+            retrieval: 0,
+        },
+    }
+}
+
+/// An index of one row that equals every query.
+struct Book {
+    header: IndexHeader,
+    layout: Layout,
+    sketch: Sketch,
+    row: IndexLeaf,
+    query: Hash,
+}
+
+/// `lanes` is rounded down to whole rows of the module.
+fn book(worker: Account, lanes: u32) -> Option<Book> {
+    const COLUMNS: u16 = 64;
+    let rows = u16::try_from(lanes.checked_div(u32::from(COLUMNS))?).ok()?.max(1);
+    let module = Module {
+        kind: Kind::LoraA,
+        rows,
+        columns: COLUMNS,
+    };
+    let layout = Layout {
+        names: [0x4E; 32],
+        modules: vec![module],
+    };
+    let rule = Rule::new(&layout, &rules()).ok()?;
+    let lanes = usize::try_from(layout.lanes()).ok()?;
+    let sketch = Sketch {
+        exponents: vec![0],
+        lanes: vec![127; lanes],
+    };
+    let query = Tree::new(&sketch.leaves(&rule)?).ok()?.root().hash::<SketchLeaf>();
+    let row = IndexLeaf {
+        source: 0,
+        record: RecordId {
+            contribution: 0,
+            index: 0,
+        },
+        unit: 0,
+        contributor: [1; 32],
+        sketch: sketch.clone(),
+    };
+    let header = IndexHeader {
+        builder: worker,
+        model: 0,
+        generation: 1,
+        base: NONE,
+        adapter: NONE,
+        tokenizer: NONE,
+        seed: NONE,
+        layout: layout.hash(),
+        rules: rules(),
+        bases: Root::EMPTY,
+        sources: Root::EMPTY,
+        corpus: Root::EMPTY,
+        rows: Tree::new(core::slice::from_ref(&row)).ok()?.root(),
+        verbatim: Verbatim::NONE,
+        retrieval: NONE,
+    };
+    Some(Book {
+        header,
+        layout,
+        sketch,
+        row,
+        query,
+    })
+}
+
+/// A list of so many rows, each of another contributor; the score of the first is wrong.
+fn attribution(book: &Book, entries: u32) -> Attribution {
+    let entry = |row: u32| ListEntry {
+        row: row.into(),
+        score: 1_000,
+        contributor: keccak(&[&row.to_be_bytes()]),
+    };
+    Attribution {
+        query: book.query,
+        list: (0..entries).map(entry).collect(),
+        spans: Vec::new(),
+        retrieved: Vec::new(),
+    }
+}
+
+/// A batch that can be submitted, and everything behind it.
+struct World<T: Config> {
+    worker: T::AccountId,
+    book: Book,
+    receipts: Vec<(Receipt, Option<Attribution>)>,
+    settled: Settled,
+    ledger: Ledger,
+    claims: BoundedVec<ChannelClaim, MaxClaims>,
+}
+
+/// One receipt in each of `channels` channels, each with a list of `entries`, of sketches with `lanes`.
+fn world<T: Config>(channels: u32, entries: u32, lanes: u32) -> Result<World<T>, BenchmarkError> {
+    const BROKEN: BenchmarkError = BenchmarkError::Stop("the benchmark's batch contradicts itself");
+    let fee = tariff()
+        .fee(0, OUTPUT_TOKENS)
+        .and_then(|fee| fee.total())
+        .ok_or(BROKEN)?;
+    let bond = fee
+        .saturating_mul(channels.into())
+        .saturating_mul(100)
+        .saturating_add(T::SlashFloor::get());
+    let worker = T::BenchmarkHelper::worker(bond);
+    let account: Account = worker.clone().into();
+    let book = book(account, lanes).ok_or(BROKEN)?;
+    let index = book.header.hash();
+    Indexes::<T>::insert(
+        index,
+        Index {
+            header: book.header,
+            since: 0,
+        },
+    );
+    T::BenchmarkHelper::serve(index, tariff());
+    let list = attribution(&book, entries);
+    let terms = Terms {
+        model: 0,
+        generation: 1,
+        index,
+        tariff: tariff(),
+        mode: Mode::Verifiable,
+        prompt: NONE,
+        parameters: NONE,
+        seed: 0,
+    };
+    let mut cursors = Vec::new();
+    let mut receipts = Vec::new();
+    for _ in 0..channels {
+        let (channel, consumer) = T::BenchmarkHelper::open(&worker, fee);
+        let voucher = Voucher {
+            genesis: Pallet::<T>::genesis(),
+            channel,
+            accepted: 0,
+            previous: NONE,
+            most: fee,
+            expiry: u64::MAX,
+            terms: terms.hash(),
+        };
+        receipts.push((
+            Receipt {
+                worker: account,
+                voucher,
+                signature: Signature::Sr25519(T::BenchmarkHelper::sign(&consumer, &voucher.sr25519_message())),
+                terms,
+                input_tokens: 0,
+                output_tokens: OUTPUT_TOKENS,
+                fee,
+                output: NONE,
+                attribution: list.hash(),
+            },
+            Some(list.clone()),
+        ));
+        cursors.push(ChannelLeaf {
+            channel,
+            consumer,
+            from: 0,
+            to: 0,
+        });
+    }
+    let order = BatchHeader {
+        worker: account,
+        model: 0,
+        generation: 1,
+        index,
+        tariff: tariff(),
+        draws: 0,
+        minimum: T::MinCredit::get(),
+        channels: Root::EMPTY,
+        receipts: Root::EMPTY,
+        totals: Parts::default(),
+    };
+    let (settled, ledger) = settle(&order, &cursors, &receipts).map_err(|_| BROKEN)?;
+    let claim = |(leaf, (receipt, _)): (&ChannelLeaf, &(Receipt, Option<Attribution>))| ChannelClaim {
+        leaf: *leaf,
+        voucher: receipt.voucher,
+        signature: receipt.signature,
+        receipt: receipt.hash(),
+    };
+    let claims = settled.channels.iter().zip(&receipts).map(claim).collect();
+    Ok(World {
+        worker,
+        claims: BoundedVec::truncate_from(claims),
+        book,
+        receipts,
+        ledger: ledger.ok_or(BROKEN)?,
+        settled,
+    })
+}
+
+impl<T: Config> World<T> {
+    fn submit(&self) -> Result<(), BenchmarkError> {
+        Pallet::<T>::do_submit(
+            self.worker.clone(),
+            self.settled.header,
+            self.ledger.header,
+            self.claims.to_vec(),
+        )?;
+        Ok(())
+    }
+
+    /// Proof that the first entry's score is wrong.
+    fn evidence(&self) -> Option<BatchEvidence> {
+        let (receipt, attribution) = self.receipts.first()?;
+        let leaf = self.settled.receipts.first()?;
+        let rows = core::slice::from_ref(&self.book.row);
+        Some(BatchEvidence::Score(WrongScore {
+            answer: AnswerProof {
+                leaf: Tree::new(&self.settled.receipts).ok()?.open(0, leaf)?,
+                receipt: *receipt,
+                attribution: attribution.clone()?,
+                draw: None,
+            },
+            entry: 0,
+            layout: self.book.layout.clone(),
+            query: self.book.sketch.clone(),
+            row: Tree::new(rows).ok()?.open(0, &self.book.row)?,
+        }))
+    }
+}
+
+fn later<T: Config>(blocks: BlockNumberFor<T>) {
+    use sp_runtime::Saturating;
+    let now = frame_system::Pallet::<T>::block_number();
+    frame_system::Pallet::<T>::set_block_number(now.saturating_add(blocks));
+}
+
+fn challenger<T: Config>() -> T::AccountId
+where
+    T::Currency: Mutate<T::AccountId>,
+{
+    let who: T::AccountId = account("challenger", 0, 0);
+    T::Currency::set_balance(&who, T::ChallengeDeposit::get().saturating_mul(1_000));
+    who
+}
+
+/// Largest lanes of a row beside one exponent, in whole rows of the benchmark's module.
+const MOST_LANES: u32 = 32 * 1024 - 64;
+
+#[benchmarks(where T::Currency: Mutate<T::AccountId>)]
+mod benches {
+    use super::*;
+
+    #[benchmark]
+    fn submit_batch(c: Linear<1, 64>) -> Result<(), BenchmarkError> {
+        let world = world::<T>(c, 1, 64)?;
+        #[extrinsic_call]
+        _(
+            RawOrigin::Signed(world.worker.clone()),
+            Box::new(world.settled.header),
+            Box::new(world.ledger.header),
+            world.claims.clone(),
+        );
+        assert!(Batches::<T>::contains_key(0));
+        Ok(())
+    }
+
+    #[benchmark]
+    fn settle() -> Result<(), BenchmarkError> {
+        let world = world::<T>(1, 1, 64)?;
+        world.submit()?;
+        later::<T>(T::Window::get());
+        #[extrinsic_call]
+        _(RawOrigin::Signed(world.worker.clone()), 0);
+        assert!(Batches::<T>::get(0).is_some_and(|batch| batch.stage == BatchStage::Settled { credited: 0 }));
+        Ok(())
+    }
+
+    /// The range ends at [`MAX_CREDITS`].
+    #[benchmark]
+    fn credit(n: Linear<1, 256>) -> Result<(), BenchmarkError> {
+        let world = world::<T>(1, n.min(MAX_CREDITS), 64)?;
+        world.submit()?;
+        later::<T>(T::Window::get());
+        Pallet::<T>::do_settle(0)?;
+        let credits = Range {
+            start: 0,
+            leaves: world.ledger.credits.clone(),
+            path: Vec::new(),
+        };
+        #[extrinsic_call]
+        _(RawOrigin::Signed(world.worker.clone()), 0, credits);
+        assert!(
+            Batches::<T>::get(0).is_some_and(|batch| batch.stage == BatchStage::Settled { credited: n.into() })
+        );
+        Ok(())
+    }
+
+    #[benchmark]
+    fn challenge() -> Result<(), BenchmarkError> {
+        let world = world::<T>(1, 1, 64)?;
+        world.submit()?;
+        let who = challenger::<T>();
+        #[extrinsic_call]
+        _(RawOrigin::Signed(who.clone()), 0, [7; 32]);
+        assert!(Challenges::<T>::contains_key(0, who));
+        Ok(())
+    }
+
+    /// A wrong score: of all evidence it has the most bytes to hash and the most to compute. `b` is its length in bytes.
+    #[benchmark]
+    fn prove(b: Linear<18_000, 81_000>) -> Result<(), BenchmarkError> {
+        const BESIDE_THE_LANES: u32 = 15_500;
+        let lanes = b.saturating_sub(BESIDE_THE_LANES).saturating_div(2).min(MOST_LANES);
+        let world = world::<T>(1, 256, lanes)?;
+        world.submit()?;
+        let who = challenger::<T>();
+        let evidence = world
+            .evidence()
+            .ok_or(BenchmarkError::Stop("the benchmark's batch cannot be opened"))?;
+        let commitment = commitment(&who.clone().into(), 0, &SALT, &evidence);
+        Pallet::<T>::do_challenge(who.clone(), 0, commitment)?;
+        later::<T>(1u32.into());
+        #[extrinsic_call]
+        _(RawOrigin::Signed(who), 0, SALT, Box::new(evidence));
+        let is_condemned = |stage| matches!(stage, BatchStage::Condemned { .. });
+        assert!(Batches::<T>::get(0).is_some_and(|batch| is_condemned(batch.stage)));
+        Ok(())
+    }
+
+    #[benchmark]
+    fn lapse() -> Result<(), BenchmarkError> {
+        let world = world::<T>(1, 1, 64)?;
+        world.submit()?;
+        let who = challenger::<T>();
+        Pallet::<T>::do_challenge(who.clone(), 0, [7; 32])?;
+        later::<T>(T::ProvePeriod::get());
+        later::<T>(1u32.into());
+        #[extrinsic_call]
+        _(RawOrigin::Signed(world.worker.clone()), 0, who.clone());
+        assert!(!Challenges::<T>::contains_key(0, who));
+        Ok(())
+    }
+
+    #[benchmark]
+    fn forget() -> Result<(), BenchmarkError> {
+        let world = world::<T>(1, 1, 64)?;
+        world.submit()?;
+        later::<T>(T::Window::get());
+        Pallet::<T>::do_settle(0)?;
+        let credits = Range {
+            start: 0,
+            leaves: world.ledger.credits.clone(),
+            path: Vec::new(),
+        };
+        Pallet::<T>::do_credit(0, credits)?;
+        later::<T>(T::Retention::get());
+        #[extrinsic_call]
+        _(RawOrigin::Signed(world.worker.clone()), 0);
+        assert!(!Batches::<T>::contains_key(0));
+        Ok(())
+    }
+}
