@@ -20,36 +20,11 @@ packages() {
     cp "$root/tests/net/package-lock.json" "$stamp"
 }
 
-upgrade_dir=$CARGO_TARGET_DIR/net-upgrade
-upgrade_wasm=$upgrade_dir/openledger_runtime.compressed.wasm
-
-# The same code under the next version number. substrate-wasm-builder left a project that builds the wasm alone; it is
-# built again beside the first result, so that the node's own build stays as it is.
+# The same code under the next version number.
+upgrade_wasm=$CARGO_TARGET_DIR/net-upgrade/openledger_runtime.wasm
 build_upgrade() {
-    local project=$CARGO_TARGET_DIR/release/wbuild/openledger-runtime
-    [ -d "$project/target" ] || die "there is no build of the runtime in $CARGO_TARGET_DIR to start from; run \`make build\`"
-    command -v zstd >/dev/null || die "zstd is not installed; it compresses the runtime (apt-get install zstd)"
-    local env_file="${OPENLEDGER_ENV:-${XDG_CACHE_HOME:-$HOME/.cache}/openledger/env}"
-    # shellcheck disable=SC1090
-    [ ! -e "$env_file" ] || source "$env_file"
-    mkdir -p "$upgrade_dir"
-    echo "net: building the runtime under the next version number (a few minutes the first time) …" >&2
-    # What is compiled already is taken along.
-    cp -au "$project/target" "$upgrade_dir/"
-    local cargo=(cargo)
-    [ -z "${WASM_BUILD_TOOLCHAIN:-}" ] || cargo=(rustup run "$WASM_BUILD_TOOLCHAIN" cargo)
-    # The flags are the builder's; with others every crate would be compiled again.
-    (
-        cd "$root/runtime"
-        unset CARGO_ENCODED_RUSTFLAGS
-        OPENLEDGER_NEXT=1 SKIP_WASM_BUILD="" CARGO_TARGET_DIR="$upgrade_dir/target" \
-            RUSTFLAGS="-C link-arg=--export-table -C link-arg=--export=__heap_base -C link-arg=--import-memory --cfg substrate_runtime " \
-            "${cargo[@]}" rustc --quiet --target=wasm32v1-none --manifest-path="$project/Cargo.toml" --profile release
-    ) >&2
-    # The prefix by which the SDK knows compressed code, then zstd.
-    { printf '\x52\xbc\x53\x76\x46\xdb\x8e\x05'; zstd -q -3 -c "$upgrade_dir/target/wasm32v1-none/release/openledger_runtime.wasm"; } >"$upgrade_wasm.new"
-    mv "$upgrade_wasm.new" "$upgrade_wasm"
-    echo "net: $upgrade_wasm, $(stat -c %s "$upgrade_wasm") bytes" >&2
+    mkdir -p "$(dirname "$upgrade_wasm")"
+    OPENLEDGER_NEXT=1 "$root/scripts/wasm.sh" "$upgrade_wasm"
 }
 
 case "${1:-}" in

@@ -1,9 +1,6 @@
 //! Benchmarks of every call.
 
-use crate::{
-    pallet::{Call, Channels, Config, Pallet},
-    Channel,
-};
+use crate::pallet::{Call, Channels, Config, Pallet};
 use frame_benchmarking::v2::*;
 use frame_support::traits::{fungible::Mutate, Get};
 use frame_system::RawOrigin;
@@ -49,7 +46,7 @@ mod benchmarks {
         let who = opened::<T>();
         #[extrinsic_call]
         _(RawOrigin::Signed(who), 0, T::MinDeposit::get());
-        assert!(Channels::<T>::get(0).is_some_and(|open| open.deposit == T::MinDeposit::get() * 2));
+        assert!(Channels::<T>::get(0).is_some_and(|channel| channel.deposit == T::MinDeposit::get() * 2));
     }
 
     #[benchmark]
@@ -57,7 +54,7 @@ mod benchmarks {
         let who = opened::<T>();
         #[extrinsic_call]
         _(RawOrigin::Signed(who), 0);
-        assert!(Channels::<T>::get(0).is_some_and(|open: Channel<T::AccountId>| open.closing.is_some()));
+        assert!(Channels::<T>::get(0).is_some_and(|channel| channel.closing.is_some()));
     }
 
     #[benchmark]
