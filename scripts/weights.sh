@@ -14,7 +14,8 @@ mkdir -p "$(dirname "$wasm")"
 "$root/scripts/wasm.sh" "$wasm" runtime-benchmarks
 if [ "$("$bencher" --version 2>/dev/null | awk '{print $2}')" != "$bencher_version" ]; then
     echo "weights: building frame-omni-bencher $bencher_version (ten minutes or more) …" >&2
-    cargo install --quiet --root "$tools" --version "=$bencher_version" frame-omni-bencher
+    # In a folder of its own: a shared one would lock out other builds meanwhile.
+    CARGO_TARGET_DIR=$tools/target cargo install --quiet --root "$tools" --version "=$bencher_version" frame-omni-bencher
 fi
 
 pallets=("$@")

@@ -23,6 +23,7 @@ macro_rules! kill_point {
 
 pub mod answer;
 pub mod attribute;
+mod bar;
 pub mod batch;
 pub mod cli;
 pub mod dataset;

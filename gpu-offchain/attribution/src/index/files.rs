@@ -122,8 +122,11 @@ impl Draft {
 
 /// Makes the names in the folder of `path` durable.
 pub(crate) fn sync_folder(path: &Path) -> Result<()> {
-    let Some(folder) = path.parent() else {
-        return Ok(());
+    let folder = match path.parent() {
+        // A name alone is one in the current folder.
+        Some(folder) if folder == Path::new("") => Path::new("."),
+        Some(folder) => folder,
+        None => return Ok(()),
     };
     let file = File::open(folder).map_err(Error::io(folder))?;
     file.sync_all().map_err(Error::io(folder))

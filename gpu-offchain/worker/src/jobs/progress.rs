@@ -1,6 +1,7 @@
 //! How jobs get on, for people: over HTTP and on the terminal.
 
 use crate::{
+    bar::Bar,
     db::{JobRow, JobState},
     formats::hex0x,
     state::lock,
@@ -9,11 +10,7 @@ use openledger_attribution::wire::Object;
 use openledger_protocol::compute::{hook::Assigned, Outcome, Task};
 use serde::Serialize;
 use serde_json::{json, Value};
-use std::{
-    collections::BTreeMap,
-    io::{IsTerminal, Write},
-    sync::Mutex,
-};
+use std::{collections::BTreeMap, sync::Mutex};
 use tokio::sync::watch;
 
 /// What is known about one job.
@@ -82,7 +79,7 @@ impl Progress {
 pub struct Board {
     running: Mutex<BTreeMap<(u64, u32), Progress>>,
     changed: watch::Sender<u64>,
-    line: Mutex<Option<u64>>,
+    bar: Bar,
 }
 
 impl Board {
@@ -123,31 +120,8 @@ impl Board {
             (progress.step, progress.of, progress.loss) = (step, of, loss);
         });
         if bar {
-            self.draw(phase, step, of, loss);
-        }
-    }
-
-    /// A bar on a terminal, a line every tenth elsewhere.
-    fn draw(&self, phase: &str, step: u64, of: u64, loss: Option<f64>) {
-        let loss = loss.map(|loss| format!("  loss {loss:.4}")).unwrap_or_default();
-        let mut err = std::io::stderr();
-        if err.is_terminal() {
-            let filled = usize::try_from(step * 30 / of.max(1)).unwrap_or(0).min(30);
-            let end = if step >= of { "\n" } else { "" };
-            let _ = write!(
-                err,
-                "\r{phase:<10} [{}{}] {step}/{of}{loss}\x1b[K{end}",
-                "█".repeat(filled),
-                "·".repeat(30 - filled)
-            );
-            let _ = err.flush();
-            return;
-        }
-        let tenth = step * 10 / of.max(1);
-        let mut line = lock(&self.line);
-        if *line != Some(tenth) {
-            *line = Some(tenth);
-            let _ = writeln!(err, "{phase} {step}/{of}{loss}");
+            let loss = loss.map(|loss| format!("  loss {loss:.4}")).unwrap_or_default();
+            self.bar.draw(phase, step, of, &loss);
         }
     }
 

@@ -1,5 +1,10 @@
 //! The command line, for any way to attribute.
 
+mod attribute;
+mod index;
+mod proof;
+mod rules;
+
 use crate::{
     attribute::Attribute,
     fetch,
@@ -37,6 +42,16 @@ enum Command {
     Run(Box<Run>),
     /// Gets a generation that another worker serves, so that this one serves it too. Not while `run` runs.
     Fetch(Fetch),
+    /// Writes and checks indexes, without a chain.
+    #[command(subcommand)]
+    Index(index::Verb),
+    /// Says what shaped an answer, without a chain.
+    #[command(subcommand)]
+    Attribute(attribute::Verb),
+    /// Writes a proof of one row of an index, and of its score for a query.
+    Prove(proof::Prove),
+    /// Checks such a proof; the index is not needed.
+    CheckProof(proof::Check),
 }
 
 #[derive(Args)]
@@ -183,6 +198,10 @@ pub fn main(attribute: impl Attribute) -> std::process::ExitCode {
             Command::Register(register) => self::register(&register).await,
             Command::Run(run) => self::run(*run, Box::new(attribute)).await,
             Command::Fetch(fetch) => self::fetch(&fetch, Box::new(attribute)).await,
+            Command::Index(verb) => index::run(&verb),
+            Command::Attribute(verb) => attribute::run(&verb),
+            Command::Prove(args) => proof::prove(&args),
+            Command::CheckProof(args) => proof::check_proof(&args),
         }
     });
     // A job under way is done again at the next start: nobody waits for it now.
