@@ -107,6 +107,20 @@ pub(crate) struct Reading {
     position: u64,
 }
 
+/// A corpus on disk and what follows from it.
+struct Read {
+    head: ReadHead,
+    codes: Codes,
+    /// First position of each shard, and first behind it.
+    shards: Vec<(u64, u64)>,
+}
+
+impl Read {
+    fn bytes(&self) -> u64 {
+        self.head.tokens * self.codes.width().bytes()
+    }
+}
+
 impl Builder {
     /// Starts in an empty or new folder, or goes on with the same plan.
     ///
@@ -204,32 +218,43 @@ impl Builder {
         Ok(())
     }
 
+    /// Makes what was pushed durable and sorts it: everything but the trees. Called by
+    /// [`finish`](Self::finish) if need be.
+    ///
+    /// Memory: per thread five to eight bytes for each token of its shard, and a few MiB.
+    ///
+    /// Errors: disk, memory.
+    pub fn sort(&mut self, threads: usize) -> Result<()> {
+        if Kind::Index.path(&self.dir).is_file() {
+            return Ok(());
+        }
+        if let Some(reading) = self.reading.take() {
+            self.end_reading(reading)?;
+        }
+        let read = self.read()?;
+        let tokens = Mapped::open(&self.dir, Kind::Tokens, read.bytes())?;
+        in_order(
+            read.shards.len(),
+            threads,
+            |shard| by_width!(read.codes.width(), C => self.sort_shard(shard, read.shards[shard], tokens.cast::<C>())),
+        )?;
+        Ok(())
+    }
+
     /// Sorts and commits. The bytes of all files are the same for any number of threads. Killed in between,
     /// the folder is opened again and this called again.
     ///
-    /// Memory: per thread five to eight bytes for each token of its shard, and a few MiB.
+    /// Memory as in [`sort`](Self::sort), and 48 bytes for every 1,024 leaves of the trees.
     ///
     /// Errors: disk, memory.
     pub fn finish(mut self, threads: usize) -> Result<Index> {
         if Kind::Index.path(&self.dir).is_file() {
             return Index::open(&self.dir);
         }
-        if let Some(reading) = self.reading.take() {
-            self.end_reading(reading)?;
-        }
-        let read: ReadHead = read_value(&self.dir, Kind::Read)?;
-        let codes = Codes::new(read.ids.clone())
-            .ok_or_else(|| Error::damaged(&Kind::Read.path(&self.dir), "its token ids are out of order"))?;
-        let width = codes.width();
-        let tokens = Mapped::open(&self.dir, Kind::Tokens, read.tokens * width.bytes())?;
-        let ends = read.starts.iter().skip(1).copied().chain([read.tokens]);
-        let shards: Vec<(u64, u64)> = read.starts.iter().copied().zip(ends).collect();
-        in_order(
-            shards.len(),
-            threads,
-            |shard| by_width!(width, C => self.sort_shard(shard, shards[shard], tokens.cast::<C>())),
-        )?;
-        let head = self.commit(&read, &codes, width, &tokens, &shards, threads)?;
+        self.sort(threads)?;
+        let read = self.read()?;
+        let tokens = Mapped::open(&self.dir, Kind::Tokens, read.bytes())?;
+        let head = self.commit(&read, &tokens, threads)?;
         write_value(&self.dir, Kind::Index, &head)?;
         for kind in [Kind::Read, Kind::Spool] {
             let path = kind.path(&self.dir);
@@ -238,6 +263,18 @@ impl Builder {
             }
         }
         Index::open(&self.dir)
+    }
+
+    fn read(&self) -> Result<Read> {
+        let head: ReadHead = read_value(&self.dir, Kind::Read)?;
+        let codes = Codes::new(head.ids.clone())
+            .ok_or_else(|| Error::damaged(&Kind::Read.path(&self.dir), "its token ids are out of order"))?;
+        let ends = head.starts.iter().skip(1).copied().chain([head.tokens]);
+        Ok(Read {
+            shards: head.starts.iter().copied().zip(ends).collect(),
+            codes,
+            head,
+        })
     }
 
     /// Makes what was pushed durable, tokens in as few bytes as they need.
@@ -267,7 +304,12 @@ impl Builder {
         write_value(&self.dir, Kind::Read, &read)
     }
 
-    pub(crate) fn sort_shard<C: Code>(&self, shard: usize, (from, to): (u64, u64), tokens: &[C]) -> Result<()> {
+    pub(crate) fn sort_shard<C: Code>(
+        &self,
+        shard: usize,
+        (from, to): (u64, u64),
+        tokens: &[C],
+    ) -> Result<()> {
         let text = tokens.get(from as usize..to as usize).unwrap_or_default();
         let kind = Kind::Suffixes(shard);
         if !kind.path(&self.dir).is_file() {
@@ -275,6 +317,9 @@ impl Builder {
             let mut file = Draft::new(&self.dir, kind)?;
             file.write(bytemuck::cast_slice(&sorted))?;
             file.finish()?;
+        }
+        if Kind::Keys(shard).path(&self.dir).is_file() {
+            return Ok(());
         }
         let suffixes = Mapped::open(&self.dir, kind, (to - from) * 4)?;
         let mut keys = Draft::new(&self.dir, Kind::Keys(shard))?;
@@ -285,18 +330,12 @@ impl Builder {
         keys.finish()
     }
 
-    fn commit(
-        &self,
-        read: &ReadHead,
-        codes: &Codes,
-        width: Width,
-        tokens: &Mapped,
-        shards: &[(u64, u64)],
-        threads: usize,
-    ) -> Result<Head> {
-        let records = Mapped::open(&self.dir, Kind::Records, read.records * ROW as u64)?;
-        let corpus = Blocks::build(read.records, threads, |at| row(&records, at))?;
-        let chunks = Blocks::build(read.tokens.div_ceil(u64::from(UNIT)), threads, |at| {
+    fn commit(&self, read: &Read, tokens: &Mapped, threads: usize) -> Result<Head> {
+        let Read { head, codes, shards } = read;
+        let width = codes.width();
+        let records = Mapped::open(&self.dir, Kind::Records, head.records * ROW as u64)?;
+        let corpus = Blocks::build(head.records, threads, |at| row(&records, at))?;
+        let chunks = Blocks::build(head.tokens.div_ceil(u64::from(UNIT)), threads, |at| {
             Ok(chunk(tokens, width, codes, at))
         })?;
         let vocabulary = self.separator + 1;

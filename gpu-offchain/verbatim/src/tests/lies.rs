@@ -2,6 +2,7 @@
 
 use super::{
     common::{law, watch::index_facts, world::World, Rng},
+    place,
     worlds::indexed,
 };
 use crate::{
@@ -284,11 +285,11 @@ fn plants() -> Vec<(&'static str, Plant, &'static [Guilt])> {
 #[test]
 fn every_lie_about_an_index_is_proved_with_its_files() {
     let planted = std::sync::Mutex::new(std::collections::BTreeMap::new());
-    law(25, any::<u64>(), |seed| {
+    law(12, any::<u64>(), |seed| {
         let rng = &mut Rng(seed);
         for (name, plant, expected) in plants() {
             let mut world = World::new(seed, false);
-            let dir = tempfile::tempdir().unwrap();
+            let dir = place();
             let index = indexed(&world, dir.path());
             if index.shards()[0].leaf.length() < 4 {
                 continue;
@@ -316,10 +317,10 @@ fn every_lie_about_an_index_is_proved_with_its_files() {
 
 #[test]
 fn a_text_that_an_array_lost_is_proved_missing() {
-    law(25, any::<u64>(), |seed| {
+    law(12, any::<u64>(), |seed| {
         let rng = &mut Rng(seed);
         let mut world = World::new(seed, false);
-        let dir = tempfile::tempdir().unwrap();
+        let dir = place();
         drop(indexed(&world, dir.path()));
         let mut published = Published::read(dir.path());
         // Every suffix that starts with some text is replaced by the one before them.

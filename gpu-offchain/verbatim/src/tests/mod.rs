@@ -12,6 +12,13 @@ use crate::{Builder, Index, Plan};
 use openledger_attribution::record::{CorpusLeaf, RecordId};
 use std::{collections::BTreeMap, fs, path::Path};
 
+/// A new folder, in memory where the system has such: making thousands of small files durable takes minutes.
+fn place() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm")
+        .or_else(|_| tempfile::tempdir())
+        .unwrap()
+}
+
 /// A corpus leaf for tokens that nobody contributed.
 fn leaf(entry: u64, tokens: &[u32]) -> CorpusLeaf {
     CorpusLeaf {

@@ -1,6 +1,6 @@
 //! What is left of a build that was killed.
 
-use super::{build, bytes, common::Rng, leaf, push_all};
+use super::{build, bytes, common::Rng, leaf, place, push_all};
 use crate::{
     audit_index, codes::Codes, files::read_value, files::Kind, files::Mapped, head::ReadHead, Builder, Error,
     Plan,
@@ -20,13 +20,13 @@ fn corpus() -> (Plan, Vec<Vec<u32>>) {
 #[test]
 fn a_killed_build_goes_on_where_it_was() {
     let (plan, records) = corpus();
-    let whole = tempfile::tempdir().unwrap();
+    let whole = place();
     let index = build(whole.path(), &plan, &records, 2);
     assert!(index.shards().len() > 2);
     let expected = bytes(whole.path());
 
     // Killed while reading: nothing counts, all is pushed again.
-    let dir = tempfile::tempdir().unwrap();
+    let dir = place();
     let mut builder = Builder::open(dir.path(), &plan).unwrap();
     push_all(&mut builder, &records[..5]);
     drop(builder);
@@ -65,7 +65,7 @@ fn a_killed_build_goes_on_where_it_was() {
 #[test]
 fn what_does_not_fit_is_refused_in_words() {
     let (plan, records) = corpus();
-    let dir = tempfile::tempdir().unwrap();
+    let dir = place();
     build(dir.path(), &plan, &records, 1);
     let mut other = plan.clone();
     other.identity = [1; 32];
@@ -74,7 +74,7 @@ fn what_does_not_fit_is_refused_in_words() {
         Err(Error::OtherPlan(_))
     ));
 
-    let empty = tempfile::tempdir().unwrap();
+    let empty = place();
     let mut builder = Builder::open(empty.path(), &plan).unwrap();
     let wrong_length = builder.push(&leaf(0, &[1, 2]), &[1]).unwrap_err();
     assert!(wrong_length

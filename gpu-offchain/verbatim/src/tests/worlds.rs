@@ -6,6 +6,7 @@ use super::common::{
     world::{flags, stream, World, TOKEN_IDS},
     Rng,
 };
+use super::place;
 use crate::{
     audit, audit_index, named_record, span_bounds, span_information, span_mismatch, span_occurrence,
     span_record_missing, suffix_gap, suffix_pair, Builder, Given, Index, Plan,
@@ -46,10 +47,10 @@ fn proof(world: &World, at: usize) -> AnswerProof {
 
 #[test]
 fn an_honest_world_gives_nothing_to_judge() {
-    law(40, any::<u64>(), |seed| {
+    law(20, any::<u64>(), |seed| {
         let rng = &mut Rng(seed);
         let mut world = World::new(seed, false);
-        let dir = tempfile::tempdir().unwrap();
+        let dir = place();
         let index = indexed(&world, dir.path());
         // The same commitment as the plain one, so all that is judged about it is judged about this.
         prop_assert_eq!(*index.header(), world.index.header.verbatim);
@@ -126,7 +127,7 @@ fn all_about(index: &Index, given: &Given<'_>, proof: &AnswerProof) -> Vec<Batch
 fn the_chain_answers_requests_with_the_index() {
     law(10, any::<u64>(), |seed| {
         let world = World::new(seed, false);
-        let dir = tempfile::tempdir().unwrap();
+        let dir = place();
         let index = indexed(&world, dir.path());
         let facts = RevealFacts {
             index: Some(&world.index.header),
@@ -281,10 +282,10 @@ fn is_about_spans(guilt: &Guilt) -> bool {
 #[test]
 fn what_a_watcher_can_prove_the_audit_proves() {
     let planted = std::sync::Mutex::new(std::collections::BTreeMap::new());
-    law(25, any::<u64>(), |seed| {
+    law(12, any::<u64>(), |seed| {
         let rng = &mut Rng(seed);
         let honest = World::new(seed, false);
-        let dir = tempfile::tempdir().unwrap();
+        let dir = place();
         let index = indexed(&honest, dir.path());
         for (name, lie) in lies() {
             let mut world = honest.clone();
