@@ -115,3 +115,9 @@ impl From<openledger_content::Error> for Error {
         Self::part("content", error)
     }
 }
+
+impl From<openledger_verbatim::Error> for Error {
+    fn from(error: openledger_verbatim::Error) -> Self {
+        Self::part("verbatim", error)
+    }
+}

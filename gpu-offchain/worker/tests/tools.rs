@@ -252,3 +252,28 @@ fn an_amount_should_be_divided_to_the_planck() {
     );
     refused(dir, "attribute mix bytes --mix 1,2", "--mix");
 }
+
+#[test]
+fn a_text_should_be_told_whose_words_it_uses() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    std::fs::create_dir(dir.join("corpus")).unwrap();
+    std::fs::write(dir.join("corpus/a.txt"), "The tide turns at noon. Boats wait.").unwrap();
+    std::fs::write(
+        dir.join("corpus/b.txt"),
+        "Bees wait for the sun. The tide turns at dusk.",
+    )
+    .unwrap();
+    let query = "I think the tide turns at noon.";
+    std::fs::write(dir.join("query"), query).unwrap();
+    let told = json(dir, "attribute spans --corpus corpus --query query --json");
+    assert_eq!(told["records"], 2);
+    let place = |span: &Value| (span["start"].as_u64().unwrap(), span["end"].as_u64().unwrap());
+    let spans = told["spans"].as_array().unwrap();
+    let span = spans.iter().find(|span| place(span) == (11, 31)).unwrap();
+    assert_eq!(&query[11..31], " tide turns at noon.");
+    assert_eq!(span["text"], " tide turns at noon.");
+    assert_eq!(span["count"], 1);
+    assert!(span["records"][0]["file"].as_str().unwrap().ends_with("a.txt"));
+    refused(dir, "attribute spans --corpus nowhere --query query", "nowhere");
+}

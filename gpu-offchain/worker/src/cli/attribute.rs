@@ -1,6 +1,9 @@
 //! `attribute`: what shaped an answer, without a chain.
 
-use super::rules::Rules;
+use super::{
+    rules::Rules,
+    spans::{self, Spans},
+};
 use crate::{
     formats::{hex0x, unwire},
     Error, Result,
@@ -14,6 +17,8 @@ use std::path::{Path, PathBuf};
 pub(super) enum Verb {
     /// Scores every training example for every query, exactly.
     Influence(Influence),
+    /// Finds the pieces of a text that stand in others, each with its count and records.
+    Spans(Spans),
     /// Divides an amount among the contributors that an attribution names.
     Mix(MixArgs),
 }
@@ -54,6 +59,7 @@ pub(super) struct MixArgs {
 pub(super) fn run(verb: &Verb) -> Result<()> {
     match verb {
         Verb::Influence(args) => influence(args),
+        Verb::Spans(args) => spans::run(args),
         Verb::Mix(args) => mix(args),
     }
 }

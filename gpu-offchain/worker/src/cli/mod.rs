@@ -4,6 +4,7 @@ mod attribute;
 mod index;
 mod proof;
 mod rules;
+mod spans;
 
 use crate::{
     attribute::Attribute,
