@@ -1,0 +1,96 @@
+//! What a GPU does: first whether it is right, then how fast it is. Needs no Rust on the machine it runs on; gpu-offchain/bench/gpu/run.sh
+//! starts it there. Exit codes: 0 all checks passed, 1 a check failed, 3 no CUDA here.
+
+mod checks;
+mod measure;
+mod ops;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use openledger_backend_cuda::{Cuda, Mode, Options};
+
+/// Checks the CUDA backend against the CPU's and measures it.
+#[derive(Parser)]
+struct Cli {
+    /// The device's number.
+    #[arg(long, default_value_t = 0)]
+    device: usize,
+    /// The seed of all random inputs.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Pairs of rows and queries whose scores are compared with the CPU's.
+    #[arg(long, default_value_t = 1_000_000)]
+    pairs: usize,
+    /// Measures after the checks, and writes one JSON object a line to this file.
+    #[arg(long)]
+    measure: Option<PathBuf>,
+    /// Layers of the measured model; 16 is the 1B shape.
+    #[arg(long, default_value_t = 16)]
+    layers: usize,
+    /// Where compiled kernels are kept.
+    #[arg(long)]
+    cache: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let open = |mode| {
+        Cuda::open(Options {
+            ordinal: cli.device,
+            mode,
+            tf32: false,
+            cache: cli.cache.clone(),
+        })
+    };
+    let fast = match open(Mode::Fast) {
+        Ok(fast) => fast,
+        Err(error) => {
+            println!("{error}");
+            return ExitCode::from(if error.is_final() { 3 } else { 1 });
+        }
+    };
+    match open(Mode::Verifiable)
+        .map_err(anyhow::Error::from)
+        .and_then(|exact| run(&cli, &fast, &exact))
+    {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            println!("FAILED  {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: &Cli, fast: &Cuda, exact: &Cuda) -> anyhow::Result<bool> {
+    let about = fast.about();
+    println!(
+        "{} {}, NVRTC {}, cuBLAS {}, {} of {} MiB free, seed {}",
+        about.name,
+        about.arch,
+        about.compiler,
+        if about.blas { "in use" } else { "not found" },
+        about.memory.1 >> 20,
+        about.memory.0 >> 20,
+        cli.seed
+    );
+    let mut report = checks::Report::default();
+    checks::parity(&mut report, fast, "fast", cli.seed)?;
+    checks::parity(&mut report, exact, "verifiable", cli.seed)?;
+    checks::halves(&mut report, fast, "fast", cli.seed)?;
+    checks::halves(&mut report, exact, "verifiable", cli.seed)?;
+    checks::pages(&mut report, fast, "fast", cli.seed)?;
+    checks::pages(&mut report, exact, "verifiable", cli.seed)?;
+    checks::same_bits_in_any_batch(&mut report, exact, cli.seed)?;
+    checks::refusals(&mut report, fast);
+    checks::scores(&mut report, fast, cli.seed, cli.pairs)?;
+    println!("{} checks, {} failed", report.checks, report.failed);
+    if report.failed == 0 {
+        if let Some(path) = &cli.measure {
+            measure::all(path, fast, exact, cli.layers)?;
+        }
+    }
+    Ok(report.failed == 0)
+}

@@ -1,0 +1,269 @@
+//! How fast the device is: medians of seven, beside the copy bandwidth of the same run.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use openledger_backend_cuda::{Buf, Cuda, Scorer};
+use openledger_engine::backend::{Backend, LoraPair, Segment};
+use openledger_engine::sampler::Draw;
+use openledger_engine::{forward, Batch, DeviceAdapter, KvCache, Net};
+use openledger_influence::{LaneMatrix, ScoreBackend};
+use openledger_model::{BaseModel, ModelConfig, Target};
+use serde_json::json;
+
+use crate::checks::bytes;
+use crate::ops::{fault, values};
+
+const TIMES: usize = 7;
+const STEPS: usize = 16;
+// Keys a sequence has when its first timed token is decoded.
+const PROMPT: usize = 128;
+const RANK: usize = 16;
+
+fn median(mut x: Vec<f64>) -> f64 {
+    x.sort_by(f64::total_cmp);
+    x[x.len() / 2]
+}
+
+/// Everything, one JSON object a line.
+pub(crate) fn all(path: &Path, fast: &Cuda, exact: &Cuda, layers: usize) -> anyhow::Result<()> {
+    let mut file = File::create(path)?;
+    let about = fast.about();
+    let mut line = |value: serde_json::Value| -> anyhow::Result<()> {
+        println!("{value}");
+        Ok(writeln!(file, "{value}")?)
+    };
+    line(
+        json!({"what": "machine", "device": about.name, "arch": about.arch, "nvrtc": about.compiler, "backend": fast.arch()}),
+    )?;
+    let copy = copy_bandwidth(fast)?;
+    line(json!({"what": "copy", "bytes_per_second": copy}))?;
+    line(scoring(fast, copy)?)?;
+    let base = random_base(layers)?;
+    let mut base_64 = 0.0;
+    for (mode, cuda) in [("fast", fast), ("verifiable", exact)] {
+        let net = halved(cuda, &base)?;
+        let adapters: Vec<DeviceAdapter<Buf>> = (0..64).map(|i| adapter(cuda, net.config(), i)).collect();
+        fault(cuda.take_fault())?;
+        let weights: usize = net.output().bytes()
+            + net
+                .layers
+                .iter()
+                .flat_map(|l| l.linear.iter())
+                .map(Buf::bytes)
+                .sum::<usize>();
+        for (batch, distinct) in [(1, 0), (8, 0), (64, 0), (64, 1), (8, 8), (64, 64)] {
+            let seconds = decode(&net, batch, &adapters[..distinct])?;
+            let keys = (PROMPT + STEPS / 2) * batch * net.config().kv_dim() * 2 * 4 * layers;
+            let roofline = (weights + keys) as f64 / copy;
+            if (mode, batch, distinct) == ("fast", 64, 0) {
+                base_64 = seconds;
+            }
+            line(json!({
+                "what": "decode", "mode": mode, "batch": batch, "adapters": distinct, "tokens_per_second": batch as f64 / seconds,
+                "of_roofline": roofline / seconds, "of_base_64": if batch == 64 { Some(base_64 / seconds) } else { None },
+            }))?;
+        }
+        let seconds = prompt(&net, &adapters[..1])?;
+        line(
+            json!({"what": "prompt", "mode": mode, "tokens": 2048, "adapters": 1, "tokens_per_second": 2048.0 / seconds}),
+        )?;
+    }
+    Ok(())
+}
+
+/// Bytes read and written a second by a copy of 2 GiB.
+fn copy_bandwidth(cuda: &Cuda) -> anyhow::Result<f64> {
+    let n = 1 << 29;
+    let (from, mut to) = (cuda.zeros(n), cuda.zeros(n));
+    fault(cuda.take_fault())?;
+    let mut seconds = Vec::new();
+    for i in 0..TIMES + 2 {
+        let start = Instant::now();
+        for _ in 0..4 {
+            cuda.copy(&from, &mut to);
+        }
+        fault(cuda.take_fault())?;
+        if i >= 2 {
+            seconds.push(start.elapsed().as_secs_f64() / 4.0);
+        }
+    }
+    Ok(2.0 * 4.0 * n as f64 / median(seconds))
+}
+
+/// Rows of 64 KiB, 4 GiB of them.
+fn scoring(cuda: &Cuda, copy: f64) -> anyhow::Result<serde_json::Value> {
+    let (rows, blocks) = (1 << 16, [32_768_u32, 32_768]);
+    let width = 1 << 16;
+    let lanes = bytes(rows * width, 3);
+    let matrix = LaneMatrix {
+        id: [7; 32],
+        lanes: &lanes,
+        blocks: &blocks,
+    };
+    let (query, mut out) = (bytes(width, 4), vec![0; rows * 2]);
+    let scorer = Scorer::new(cuda);
+    let mut seconds = Vec::new();
+    for i in 0..TIMES + 2 {
+        let start = Instant::now();
+        scorer.dots(&matrix, 0..rows, &query, &mut out)?;
+        if i >= 2 {
+            seconds.push(start.elapsed().as_secs_f64());
+        }
+    }
+    let rate = (rows * width) as f64 / median(seconds);
+    Ok(
+        json!({"what": "scoring", "row_bytes": width, "rows": rows, "bytes_per_second": rate, "of_copy": rate / copy}),
+    )
+}
+
+/// The 1B shape with random weights: speed does not depend on what they say.
+fn random_base(layers: usize) -> anyhow::Result<BaseModel> {
+    let config = ModelConfig::from_json(&json!({
+        "model_type": "llama", "vocab_size": 128_256, "hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": layers,
+        "num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 64, "max_position_embeddings": 4096,
+        "tie_word_embeddings": true, "rope_theta": 500_000.0, "rms_norm_eps": 1e-5
+    }))?;
+    let tensors = config
+        .tensors()
+        .into_iter()
+        .enumerate()
+        .map(|(place, (name, shape))| {
+            let n: usize = shape.iter().product();
+            let values = if name.ends_with("norm.weight") {
+                vec![1.0; n]
+            } else {
+                bytes(n, place as u64 + 1)
+                    .into_iter()
+                    .map(|x| f32::from(x) / 4096.0)
+                    .collect()
+            };
+            (name, values)
+        });
+    Ok(BaseModel::new(config.clone(), tensors.collect())?)
+}
+
+/// The model on the device, its matrices in bf16.
+fn halved(cuda: &Cuda, base: &BaseModel) -> anyhow::Result<Arc<Net<Cuda>>> {
+    let mut net = Net::owned(cuda.clone(), base)?;
+    cuda.halve(&mut net.embed);
+    for layer in &mut net.layers {
+        for weight in &mut layer.linear {
+            cuda.halve(weight);
+        }
+    }
+    fault(cuda.take_fault())?;
+    Ok(Arc::new(net))
+}
+
+fn adapter(cuda: &Cuda, config: &ModelConfig, seed: u64) -> DeviceAdapter<Buf> {
+    // The numbers of one module serve all: each has memory of its own all the same.
+    let random = values(RANK * 8192, seed, 1);
+    let modules = (0..config.num_layers)
+        .map(|_| {
+            Target::ALL.map(|target| {
+                let (d_out, d_in) = config.module_shape(target);
+                let mut pair = LoraPair {
+                    a: cuda.upload(&random[..RANK * d_in]),
+                    b: cuda.upload(&random[..RANK * d_out]),
+                    rank: RANK,
+                    scale: 0.01,
+                };
+                cuda.halve_pair(&mut pair);
+                Some(pair)
+            })
+        })
+        .collect();
+    DeviceAdapter {
+        hash: [seed as u8; 32],
+        modules,
+        max_rank: RANK,
+    }
+}
+
+/// Seconds a step of one token for every sequence of a batch; sequence i uses adapter i modulo their number.
+fn decode(net: &Net<Cuda>, batch: usize, adapters: &[DeviceAdapter<Buf>]) -> anyhow::Result<f64> {
+    let room = PROMPT + STEPS;
+    let mut cache = KvCache::new(net, batch * room);
+    let vocab = net.config().vocab_size;
+    let mut seconds = Vec::new();
+    for time in 0..TIMES + 2 {
+        let mut tokens: Vec<u32> = (0..batch as u32).map(|i| i * 997 % vocab as u32).collect();
+        let start = Instant::now();
+        for step in 0..STEPS {
+            let at = PROMPT + step;
+            let step = Batch {
+                tokens,
+                positions: vec![at as u32; batch],
+                slots: (0..batch).map(|i| (i * room + at) as u32).collect(),
+                segments: (0..batch)
+                    .map(|i| Segment {
+                        q_start: i,
+                        q_len: 1,
+                        kv_start: i * room,
+                        kv_len: at + 1,
+                    })
+                    .collect(),
+                adapters: match adapters {
+                    [] => vec![],
+                    [one] => vec![(0, batch, one)],
+                    many => (0..batch).map(|i| (i, 1, &many[i % many.len()])).collect(),
+                },
+                outputs: (0..batch as u32).collect(),
+            };
+            let logits = forward(net, &step, &mut cache);
+            let draws: Vec<Draw> = (0..batch)
+                .map(|i| Draw {
+                    temperature: 1.0,
+                    top_p: 1.0,
+                    seed: i as u64,
+                    position: at as u32,
+                })
+                .collect();
+            tokens = net
+                .backend
+                .sample(&logits, vocab, &draws)
+                .iter()
+                .map(|s| s.id)
+                .collect();
+        }
+        fault(net.backend.take_fault())?;
+        if time >= 2 {
+            seconds.push(start.elapsed().as_secs_f64() / STEPS as f64);
+        }
+    }
+    Ok(median(seconds))
+}
+
+/// Seconds for a prompt of 2,048 tokens with an adapter.
+fn prompt(net: &Net<Cuda>, adapters: &[DeviceAdapter<Buf>]) -> anyhow::Result<f64> {
+    let n = 2_048;
+    let mut cache = KvCache::new(net, n);
+    let mut seconds = Vec::new();
+    for time in 0..TIMES + 2 {
+        let start = Instant::now();
+        let batch = Batch {
+            tokens: (0..n as u32).collect(),
+            positions: (0..n as u32).collect(),
+            slots: (0..n as u32).collect(),
+            segments: vec![Segment {
+                q_start: 0,
+                q_len: n,
+                kv_start: 0,
+                kv_len: n,
+            }],
+            adapters: adapters.iter().map(|one| (0, n, one)).collect(),
+            outputs: vec![n as u32 - 1],
+        };
+        let logits = forward(net, &batch, &mut cache);
+        drop(logits);
+        fault(net.backend.take_fault())?;
+        if time >= 2 {
+            seconds.push(start.elapsed().as_secs_f64());
+        }
+    }
+    Ok(median(seconds))
+}

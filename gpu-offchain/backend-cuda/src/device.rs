@@ -1,0 +1,325 @@
+//! One device: its stream, kernels, memory and the first fault.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use cudarc::cublas::CudaBlas;
+use cudarc::driver::sys::{self, CUfunction_attribute_enum, CUresult};
+use cudarc::driver::{
+    CudaContext, CudaFunction, CudaSlice, CudaStream, DevicePtr, DeviceRepr, DriverError, LaunchConfig,
+    PushKernelArg,
+};
+
+use crate::error::{Error, Result};
+use crate::kernels;
+
+/// How products are computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// cuBLAS and tiled attention: the fastest; bits may change with the batch.
+    Fast,
+    /// Own kernels in one order: the same bits for any batch size on one architecture.
+    Verifiable,
+}
+
+/// Which device, and how it works.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The device's number.
+    pub ordinal: usize,
+    /// How products are computed.
+    pub mode: Mode,
+    /// Lets products of f32 in fast mode round their operands to TF32.
+    pub tf32: bool,
+    /// Where compiled kernels are kept; `None` for the user's cache folder.
+    pub cache: Option<PathBuf>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            ordinal: 0,
+            mode: Mode::Fast,
+            tf32: false,
+            cache: None,
+        }
+    }
+}
+
+/// An argument of a kernel.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Arg {
+    Ptr(u64),
+    Int(i32),
+    Long(i64),
+    Float(f32),
+    Product(Product),
+    Adam(Adam),
+}
+
+/// The kernels' `Product`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Product {
+    pub(crate) m: i32,
+    pub(crate) n: i32,
+    pub(crate) k: i32,
+    pub(crate) alpha: f32,
+    pub(crate) accumulate: i32,
+}
+
+/// The kernels' `Adam`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Adam {
+    pub(crate) beta1: f32,
+    pub(crate) beta2: f32,
+    pub(crate) rest1: f32,
+    pub(crate) rest2: f32,
+    pub(crate) eps: f32,
+    pub(crate) grad_scale: f32,
+    pub(crate) keep: f32,
+    pub(crate) lr: f32,
+    pub(crate) correction2: f32,
+}
+
+// SAFETY: plain numbers, laid out as in C.
+unsafe impl DeviceRepr for Product {}
+// SAFETY: as above.
+unsafe impl DeviceRepr for Adam {}
+
+// Uploaded tables that are remembered: a step's row tables serve every layer, adapter tables every step.
+const TABLES: usize = 4096;
+
+pub(crate) struct Device {
+    pub(crate) ctx: Arc<CudaContext>,
+    pub(crate) stream: Arc<CudaStream>,
+    pub(crate) options: Options,
+    pub(crate) arch: String,
+    pub(crate) compiler: String,
+    pub(crate) blas: Option<CudaBlas>,
+    functions: HashMap<&'static str, CudaFunction>,
+    tables: Mutex<HashMap<Vec<u8>, Arc<CudaSlice<u8>>>>,
+    fault: Mutex<Option<Error>>,
+}
+
+/// A mutex's content, also after a thread died holding it: what the mutexes here hold is whole at any moment.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+impl Device {
+    pub(crate) fn open(options: Options) -> Result<Self> {
+        // SAFETY: looks for a library and calls nothing in it.
+        if !unsafe { sys::is_culib_present() } {
+            return Err(Error::Absent("libcuda"));
+        }
+        let compiler = kernels::compiler()?;
+        let ordinal = options.ordinal;
+        let unusable = |e: DriverError| Error::Device {
+            ordinal,
+            why: format!("{:?}", e.0),
+        };
+        let ctx = CudaContext::new(ordinal).map_err(unusable)?;
+        // SAFETY: everything here runs on one stream, so that no event is needed to order it.
+        unsafe { ctx.disable_event_tracking() };
+        let stream = ctx.new_stream().map_err(unusable)?;
+        let (major, minor) = ctx.compute_capability().map_err(unusable)?;
+        let arch = format!("sm_{major}{minor}");
+        if major < 8 {
+            let why = format!("it is {arch}, sm_80 is the oldest that works");
+            return Err(Error::Device { ordinal, why });
+        }
+        keep_freed_memory(&ctx);
+        let cache = options.cache.clone().or_else(kernels::default_cache);
+        let functions = kernels::load(&ctx, &arch, &compiler, cache.as_deref())?;
+        // SAFETY: looks for a library and calls nothing in it.
+        let blas = if options.mode == Mode::Fast && unsafe { cudarc::cublas::sys::is_culib_present() } {
+            let blas = CudaBlas::new(stream.clone()).map_err(|e| Error::Launch {
+                what: "starting cuBLAS".into(),
+                why: format!("{:?}", e.0),
+            })?;
+            Some(blas)
+        } else {
+            None
+        };
+        let device = Device {
+            ctx,
+            stream,
+            options,
+            arch,
+            compiler,
+            blas,
+            functions,
+            tables: Mutex::default(),
+            fault: Mutex::default(),
+        };
+        // Kernels with tiles beyond what is given unasked.
+        for (name, bytes) in crate::ops::LARGE_SHARED {
+            let attribute = CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+            let set = device.function(name)?.set_attribute(attribute, bytes as i32);
+            set.map_err(|e| Error::driver(name, e))?;
+        }
+        Ok(device)
+    }
+
+    fn function(&self, name: &str) -> Result<&CudaFunction> {
+        self.functions.get(name).ok_or_else(|| Error::Launch {
+            what: name.to_owned(),
+            why: "there is no such kernel".into(),
+        })
+    }
+
+    /// Runs one operation unless one before it failed; keeps the first fault.
+    pub(crate) fn run<T>(&self, failed: impl FnOnce() -> T, op: impl FnOnce() -> Result<T>) -> T {
+        if lock(&self.fault).is_some() {
+            return failed();
+        }
+        match op() {
+            Ok(value) => value,
+            Err(error) => {
+                lock(&self.fault).get_or_insert(error);
+                failed()
+            }
+        }
+    }
+
+    /// The first fault since it was last asked for. A lost device stays lost.
+    pub(crate) fn take_fault(&self) -> Option<Error> {
+        // What still runs may fail too.
+        if let Err(error) = self.stream.synchronize() {
+            lock(&self.fault).get_or_insert(Error::driver("waiting for the device", error));
+        }
+        let mut fault = lock(&self.fault);
+        match &*fault {
+            Some(error) if error.is_final() => fault.clone(),
+            _ => fault.take(),
+        }
+    }
+
+    /// Whether nothing failed since the last fault was taken; waits for nothing.
+    pub(crate) fn is_well(&self) -> bool {
+        lock(&self.fault).is_none()
+    }
+
+    /// Memory with anything in it.
+    pub(crate) fn alloc<T: DeviceRepr>(&self, len: usize) -> Result<CudaSlice<T>> {
+        // SAFETY: every caller writes all of it, or clears it, before it is read.
+        unsafe { self.stream.alloc(len.max(1)) }.map_err(|e| self.memory(e, len * size_of::<T>()))
+    }
+
+    fn memory(&self, error: DriverError, wanted: usize) -> Error {
+        if error.0 != CUresult::CUDA_ERROR_OUT_OF_MEMORY {
+            return Error::driver("allocating", error);
+        }
+        let (free, total) = self.ctx.mem_get_info().unwrap_or((0, 0));
+        Error::Memory { wanted, free, total }
+    }
+
+    /// Host values on the device.
+    pub(crate) fn upload<T: DeviceRepr>(&self, host: &[T]) -> Result<CudaSlice<T>> {
+        let mut slice = self.alloc(host.len())?;
+        if !host.is_empty() {
+            let copied = self.stream.memcpy_htod(host, &mut slice);
+            copied.map_err(|e| Error::driver("copying to the device", e))?;
+        }
+        Ok(slice)
+    }
+
+    /// The first `len` values of a slice.
+    pub(crate) fn download<T: DeviceRepr + Default + Clone>(
+        &self,
+        slice: &CudaSlice<T>,
+        len: usize,
+    ) -> Result<Vec<T>> {
+        let mut host = vec![T::default(); len];
+        if len > 0 {
+            let copied = self.stream.memcpy_dtoh(&slice.slice(..len), &mut host);
+            copied.map_err(|e| Error::driver("copying from the device", e))?;
+            let done = self.stream.synchronize();
+            done.map_err(|e| Error::driver("waiting for the device", e))?;
+        }
+        Ok(host)
+    }
+
+    /// A small table on the device; the same bytes are uploaded once.
+    pub(crate) fn table<T: Copy>(&self, rows: &[T]) -> Result<Arc<CudaSlice<u8>>> {
+        // SAFETY: callers pass structures of numbers without padding.
+        let bytes = unsafe { std::slice::from_raw_parts(rows.as_ptr().cast::<u8>(), size_of_val(rows)) };
+        let mut tables = lock(&self.tables);
+        if let Some(table) = tables.get(bytes) {
+            return Ok(table.clone());
+        }
+        if tables.len() >= TABLES {
+            tables.clear();
+        }
+        let table = Arc::new(self.upload(bytes)?);
+        tables.insert(bytes.to_vec(), table.clone());
+        Ok(table)
+    }
+
+    /// Starts a kernel.
+    pub(crate) fn launch(
+        &self,
+        name: &'static str,
+        grid: (usize, usize, usize),
+        block: u32,
+        shared: usize,
+        args: &[Arg],
+    ) -> Result<()> {
+        if grid.0 == 0 || grid.1 == 0 || grid.2 == 0 {
+            return Ok(());
+        }
+        if grid.0 > i32::MAX as usize || grid.1 > 65_535 || grid.2 > 65_535 {
+            return Err(Error::Launch {
+                what: name.to_owned(),
+                why: format!("a grid of {grid:?} is more than the device takes"),
+            });
+        }
+        let config = LaunchConfig {
+            grid_dim: (grid.0 as u32, grid.1 as u32, grid.2 as u32),
+            block_dim: (block, 1, 1),
+            shared_mem_bytes: shared as u32,
+        };
+        let mut builder = self.stream.launch_builder(self.function(name)?);
+        for arg in args {
+            match arg {
+                Arg::Ptr(x) => builder.arg(x),
+                Arg::Int(x) => builder.arg(x),
+                Arg::Long(x) => builder.arg(x),
+                Arg::Float(x) => builder.arg(x),
+                Arg::Product(x) => builder.arg(x),
+                Arg::Adam(x) => builder.arg(x),
+            };
+        }
+        // SAFETY: every caller passes the arguments its kernel is declared with, and buffers of the size it checked.
+        unsafe { builder.launch(config) }.map_err(|e| Error::driver(name, e))?;
+        Ok(())
+    }
+
+    /// Where a slice lies.
+    pub(crate) fn at<T>(&self, slice: &CudaSlice<T>) -> Arg {
+        Arg::Ptr(self.address(slice))
+    }
+
+    pub(crate) fn address<T>(&self, slice: &CudaSlice<T>) -> u64 {
+        slice.device_ptr(&self.stream).0
+    }
+}
+
+/// Lets the driver's pool keep memory that is freed: steps take and free the same buffers all the time.
+fn keep_freed_memory(ctx: &Arc<CudaContext>) {
+    if !ctx.has_async_alloc() {
+        return;
+    }
+    let mut most = u64::MAX;
+    // SAFETY: valid handles and a 64-bit value, as this attribute takes. A refusal costs speed and nothing else.
+    unsafe {
+        let mut pool = std::ptr::null_mut();
+        if sys::cuDeviceGetDefaultMemPool(&mut pool, ctx.cu_device()) == CUresult::CUDA_SUCCESS {
+            let attribute = sys::CUmemPool_attribute_enum::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
+            let _ = sys::cuMemPoolSetAttribute(pool, attribute, (&raw mut most).cast());
+        }
+    }
+}
