@@ -9,7 +9,7 @@ export OPENLEDGER_NODE ?= $(CARGO_TARGET_DIR)/release/openledger-node
 # What scripts/setup.sh found out about the wasm toolchain.
 ENV := source "$${OPENLEDGER_ENV:-$${XDG_CACHE_HOME:-$$HOME/.cache}/openledger/env}"
 
-.PHONY: help setup build demo demo-once demo-kills demo-chain test clients net net-steady net-faults net-upgrade net-equivocation chain-specs bench bench-credit bench-transfers bench-verbatim cuda-kernels bench-gpu
+.PHONY: help setup build demo demo-once demo-kills demo-chain test clients net net-steady net-faults net-upgrade net-equivocation chain-specs bench bench-credit bench-transfers bench-verbatim cuda-kernels cuda-emulate bench-gpu
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 26
@@ -72,6 +72,9 @@ bench-verbatim: ## Suffix arrays and span queries beside infini-gram 2.6.0 from 
 
 cuda-kernels: ## Compile every CUDA kernel for every architecture, no GPU needed; what each needs, to docs/results
 	@scripts/cuda-kernels.sh
+
+cuda-emulate: ## Run every CUDA kernel on the CPU beside a naive computation, no GPU needed
+	@scripts/cuda-emulate.sh
 
 bench-gpu: ## Build the program that checks and measures the CUDA backend on a GPU machine (gpu-offchain/bench/gpu/README.md)
 	@cargo build --release --locked --manifest-path gpu-offchain/Cargo.toml -p openledger-backend-cuda --bin openledger-bench-gpu

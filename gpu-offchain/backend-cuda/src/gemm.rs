@@ -131,6 +131,7 @@ impl Device {
         } else {
             blas::cublasComputeType_t::CUBLAS_COMPUTE_32F
         };
+        self.ctx.bind_to_thread().map_err(|e| Error::driver("gemm", e))?;
         // SAFETY: sizes were checked against the buffers, and the two factors outlive the call.
         let done = unsafe {
             result::gemm_ex(
