@@ -274,4 +274,27 @@ mod tests {
         let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
         assert_eq!(names.filter(|name| name.ends_with(".cu")).count(), SOURCES.len());
     }
+
+    /// All files for all architectures are scripts/cuda-kernels.sh's; this is the program's own way to a cubin and its cache.
+    #[test]
+    fn a_cubin_should_be_made_once_where_there_is_a_compiler() {
+        let Ok(version) = compiler() else {
+            eprintln!("skipped: no NVRTC here; set LD_LIBRARY_PATH to the wheel's folder");
+            return;
+        };
+        let source = SOURCES.iter().find(|source| source.file == "score").unwrap();
+        let dir = std::env::temp_dir().join(format!("openledger-cubin-{}", std::process::id()));
+        let first = image(source, "sm_90", &version, Some(&dir)).unwrap();
+        assert!(first.starts_with(b"\x7fELF"));
+        let kept: Vec<_> = std::fs::read_dir(&dir)
+            .unwrap()
+            .map(|file| file.unwrap().path())
+            .collect();
+        assert_eq!(kept.len(), 1);
+        std::fs::write(&kept[0], b"kept").unwrap();
+        assert_eq!(image(source, "sm_90", &version, Some(&dir)).unwrap(), b"kept");
+        let wrong = compile(source, "sm_1").unwrap_err();
+        assert_eq!(wrong.lines().count(), 1, "{wrong}");
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
 }
