@@ -39,10 +39,10 @@
 //! # On disk
 //!
 //! A folder with `tokens.bin` (the ids that occur, numbered in order, one, two or four bytes each),
-//! `records.bin` (the corpus's leaves), per shard `suffixes-N.bin` (positions behind the shard's start, u32)
-//! and `keys-N.bin` (the first eight bytes of every 64th suffix), and `verbatim.bin` (header, table, roots,
-//! one node per 1,024 leaves of each tree), written last. All are written under another name, made durable
-//! and renamed.
+//! `records.bin` (the corpus's leaves), per shard `suffixes-N.bin` (positions behind the shard's start, u32),
+//! `keys-N.bin` (the first eight bytes of every 64th suffix) and `least-N.bin` (the least position of every
+//! 64), and `verbatim.bin` (header, table, roots, one node per 1,024 leaves of each tree), written last. All
+//! are written under another name, made durable and renamed.
 
 #![deny(missing_docs, unsafe_op_in_unsafe_fn)]
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
@@ -57,6 +57,7 @@ mod files;
 mod flags;
 mod head;
 mod index;
+mod keccak;
 mod report;
 mod search;
 mod sort;
