@@ -359,7 +359,10 @@ impl Index {
                 Reveal::Suffixes((opening, entries))
             }
             Wanted::Count((shard, id)) => {
-                Reveal::Count((self.open_shard(shard)?, self.open_count(shard, small(id)?)?))
+                // For an id beyond the vocabulary the shard is answer enough, beside any count.
+                let id = Some(id).filter(|id| *id < u64::from(self.header().vocabulary));
+                let count = self.open_count(shard, small(id.unwrap_or(0))?)?;
+                Reveal::Count((self.open_shard(shard)?, count))
             }
             _ => return Ok(None),
         }))

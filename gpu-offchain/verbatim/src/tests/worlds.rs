@@ -165,6 +165,8 @@ fn the_chain_answers_requests_with_the_index() {
             Wanted::Suffixes((0, length - 1, 300)),
             Wanted::Suffixes((0, length + 5, 2)),
             Wanted::Count((0, 2)),
+            Wanted::Count((0, u64::from(TOKEN_IDS) + 1)),
+            Wanted::Count((0, 1 << 40)),
         ] {
             let reveal = index.reveal(&wanted).unwrap().unwrap();
             prop_assert!(facts.answers(&wanted, &reveal), "{:?}", wanted);
