@@ -9,7 +9,7 @@ export OPENLEDGER_NODE ?= $(CARGO_TARGET_DIR)/release/openledger-node
 # What scripts/setup.sh found out about the wasm toolchain.
 ENV := source "$${OPENLEDGER_ENV:-$${XDG_CACHE_HOME:-$$HOME/.cache}/openledger/env}"
 
-.PHONY: help setup build demo demo-once demo-kills demo-chain test clients net net-steady net-faults net-upgrade net-equivocation chain-specs bench bench-credit bench-transfers
+.PHONY: help setup build demo demo-once demo-kills demo-chain test clients net net-steady net-faults net-upgrade net-equivocation chain-specs bench bench-credit bench-engine bench-transfers peers
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 26
@@ -66,3 +66,9 @@ bench: build ## ERC-20 transfers per second beside anvil, in one run
 bench-transfers: build ## Native transfers per second beside the SDK's minimal runtime, in one run
 	@$(ENV); cd tests/peers/minimal && cargo build --release --locked
 	@scripts/client-packages.sh; cd tests/clients && FULL=1 node bench/transfers.mjs
+
+peers: setup ## Logits, losses, tokens and conversations beside transformers and peft, adapters both ways (installs torch, 7 GB on disk)
+	@$(ENV); scripts/peers.sh
+
+bench-engine: setup ## Serving and training beside transformers and peft, in one run (installs torch, 7 GB on disk)
+	@$(ENV); scripts/bench-engine.sh
