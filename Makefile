@@ -9,7 +9,7 @@ export OPENLEDGER_NODE ?= $(CARGO_TARGET_DIR)/release/openledger-node
 # What scripts/setup.sh found out about the wasm toolchain.
 ENV := source "$${OPENLEDGER_ENV:-$${XDG_CACHE_HOME:-$$HOME/.cache}/openledger/env}"
 
-.PHONY: help setup build demo demo-once demo-kills demo-chain test clients net net-steady net-faults net-upgrade net-equivocation chain-specs bench bench-credit bench-transfers bench-verbatim bench-content
+.PHONY: help setup build demo demo-once demo-kills demo-chain test clients net net-steady net-faults net-upgrade net-equivocation chain-specs bench bench-credit bench-transfers bench-verbatim bench-content bench-engine peers
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 26
@@ -72,3 +72,9 @@ bench-verbatim: ## Suffix arrays and span queries beside infini-gram 2.6.0 from 
 
 bench-content: setup ## Files in and out of the content store, beside dd and sha256sum, and the memory they take
 	@$(ENV); cargo run --release --locked --quiet --manifest-path gpu-offchain/Cargo.toml -p openledger-content --example bench-content -- $(CARGO_TARGET_DIR)/bench-content
+
+peers: setup ## Logits, losses, tokens and conversations beside transformers and peft, adapters both ways (installs torch, 7 GB on disk)
+	@$(ENV); scripts/peers.sh
+
+bench-engine: setup ## Serving and training beside transformers and peft, in one run (installs torch, 7 GB on disk)
+	@$(ENV); scripts/bench-engine.sh
