@@ -9,7 +9,7 @@ export OPENLEDGER_NODE ?= $(CARGO_TARGET_DIR)/release/openledger-node
 # What scripts/setup.sh found out about the wasm toolchain.
 ENV := source "$${OPENLEDGER_ENV:-$${XDG_CACHE_HOME:-$$HOME/.cache}/openledger/env}"
 
-.PHONY: help setup build demo demo-once demo-kills demo-chain test clients net net-steady net-faults net-upgrade net-equivocation chain-specs bench bench-credit bench-transfers
+.PHONY: help setup build demo demo-once demo-kills demo-chain test clients net net-steady net-faults net-upgrade net-equivocation chain-specs bench bench-credit bench-scores bench-transfers lds lds-attacks
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 26
@@ -66,3 +66,12 @@ bench: build ## ERC-20 transfers per second beside anvil, in one run
 bench-transfers: build ## Native transfers per second beside the SDK's minimal runtime, in one run
 	@$(ENV); cd tests/peers/minimal && cargo build --release --locked
 	@scripts/client-packages.sh; cd tests/clients && FULL=1 node bench/transfers.mjs
+
+bench-scores: setup ## Scoring beside a plain read of the same bytes, in turn, at 1, 4 and 16 times the size
+	@$(ENV); cargo run --release --locked --manifest-path gpu-offchain/Cargo.toml -p openledger-influence --example speed
+
+lds: setup ## Accuracy of influence beside dattri's methods on the same models (digits, breast_cancer, wine); 3 GB of Python packages, once
+	@$(ENV); gpu-offchain/bench/lds/run.sh
+
+lds-attacks: setup ## Mislabelled records found, and what a provider gains by copying, mislabelling, merging
+	@$(ENV); gpu-offchain/bench/lds/run.sh attacks.py
