@@ -9,7 +9,7 @@ export OPENLEDGER_NODE ?= $(CARGO_TARGET_DIR)/release/openledger-node
 # What scripts/setup.sh found out about the wasm toolchain.
 ENV := source "$${OPENLEDGER_ENV:-$${XDG_CACHE_HOME:-$$HOME/.cache}/openledger/env}"
 
-.PHONY: help setup build demo demo-once demo-kills demo-chain test clients net net-steady net-faults net-upgrade net-equivocation chain-specs bench bench-credit bench-scores bench-transfers lds lds-attacks
+.PHONY: help setup build demo demo-once demo-kills demo-chain test clients net net-steady net-faults net-upgrade net-equivocation chain-specs bench bench-credit bench-scores bench-transfers lds lds-attacks lds-lora
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 26
@@ -75,3 +75,6 @@ lds: setup ## Accuracy of influence beside dattri's methods on the same models (
 
 lds-attacks: setup ## Mislabelled records found, and what a provider gains by copying, mislabelling, merging
 	@$(ENV); gpu-offchain/bench/lds/run.sh attacks.py
+
+lds-lora: setup ## The same score on adapters of the shipped byte transformer, for several k, rho and z
+	@$(ENV); gpu-offchain/bench/lds/run.sh lora.py
