@@ -9,7 +9,7 @@ export OPENLEDGER_NODE ?= $(CARGO_TARGET_DIR)/release/openledger-node
 # What scripts/setup.sh found out about the wasm toolchain.
 ENV := source "$${OPENLEDGER_ENV:-$${XDG_CACHE_HOME:-$$HOME/.cache}/openledger/env}"
 
-.PHONY: help setup build demo demo-once demo-kills demo-chain test clients net net-steady net-faults net-upgrade net-equivocation chain-specs bench bench-credit bench-transfers bench-verbatim bench-content bench-engine peers
+.PHONY: help setup build demo demo-once demo-kills demo-chain test clients net net-steady net-faults net-upgrade net-equivocation chain-specs bench bench-credit bench-transfers bench-verbatim bench-content bench-engine peers bench-scores lds lds-attacks lds-lora
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 26
@@ -78,3 +78,15 @@ peers: setup ## Logits, losses, tokens and conversations beside transformers and
 
 bench-engine: setup ## Serving and training beside transformers and peft, in one run (installs torch, 7 GB on disk)
 	@$(ENV); scripts/bench-engine.sh
+
+bench-scores: setup ## Scoring beside a plain read of the same bytes, in turn, at 1, 4 and 16 times the size
+	@$(ENV); cargo run --release --locked --manifest-path gpu-offchain/Cargo.toml -p openledger-influence --example speed
+
+lds: setup ## Accuracy of influence beside dattri's methods on the same models (digits, breast_cancer, wine); 3 GB of Python packages, once
+	@$(ENV); gpu-offchain/bench/lds/run.sh
+
+lds-attacks: setup ## Mislabelled records found, and what a provider gains by copying, mislabelling, merging
+	@$(ENV); gpu-offchain/bench/lds/run.sh attacks.py
+
+lds-lora: setup ## The same score on adapters of the shipped byte transformer, for several k, rho and z
+	@$(ENV); gpu-offchain/bench/lds/run.sh lora.py
