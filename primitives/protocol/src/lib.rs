@@ -26,6 +26,7 @@ pub mod calls;
 pub mod channels;
 pub mod compute;
 pub mod datanets;
+pub mod disputes;
 pub mod models;
 pub mod storage;
 

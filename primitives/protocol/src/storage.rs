@@ -100,6 +100,22 @@ items! {
     /// [`Challenge`](crate::batches::Challenge).
     challenge(batch: u64, challenger: Account) = "Attribution" "Challenges";
 
+    /// [`IndexBond`](crate::disputes::IndexBond), by the hash of the index's header.
+    index_bond(hash: Hash) = "Attribution" "IndexBonds";
+    /// [`Challenge`](crate::batches::Challenge) of an index.
+    index_challenge(index: Hash, challenger: Account) = "Attribution" "IndexChallenges";
+    /// [`Request`](crate::disputes::Request).
+    request(source: crate::disputes::Committed, wanted: openledger_attribution::verdict::Wanted) = "Attribution" "Requests";
+    /// [`Sample`](crate::disputes::Sample) of a sampled batch.
+    sample(batch: u64) = "Attribution" "Samples";
+
+    /// [`VersionBond`](crate::disputes::VersionBond).
+    version_bond(datanet: u64, version: u32) = "Datanets" "VersionBonds";
+    /// `u32`: the block in which a contribution was proved to hold somebody else's record.
+    duplicate(contribution: u64) = "Datanets" "Duplicates";
+    /// [`Challenge`](crate::batches::Challenge) of a version or contribution.
+    datanet_challenge(about: crate::disputes::Disputed, challenger: Account) = "Datanets" "Challenges";
+
     /// `u128` planck credited and not claimed.
     credits(account: Account) = "Rewards" "Credits";
 }

@@ -4,6 +4,9 @@ pub(crate) mod common;
 
 mod challenge;
 mod credit;
+mod index;
+mod reveal;
+mod sampled;
 mod submit;
 
 use common::world::World;
