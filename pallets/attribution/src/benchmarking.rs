@@ -113,7 +113,10 @@ fn book(worker: Account, lanes: u32) -> Option<Book> {
         exponents: vec![0],
         lanes: vec![127; lanes],
     };
-    let query = Tree::new(&sketch.leaves(&rule)?).ok()?.root().hash::<SketchLeaf>();
+    let query = Tree::new(&sketch.leaves(&rule)?)
+        .ok()?
+        .root()
+        .hash::<SketchLeaf>();
     let row = IndexLeaf {
         source: 0,
         record: RecordId {
@@ -226,7 +229,10 @@ fn world<T: Config>(channels: u32, entries: u32, lanes: u32) -> Result<World<T>,
             Receipt {
                 worker: account,
                 voucher,
-                signature: Signature::Sr25519(T::BenchmarkHelper::sign(&consumer, &voucher.sr25519_message())),
+                signature: Signature::Sr25519(T::BenchmarkHelper::sign(
+                    &consumer,
+                    &voucher.sr25519_message(),
+                )),
                 terms,
                 input_tokens: 0,
                 output_tokens: OUTPUT_TOKENS,
@@ -418,9 +424,8 @@ mod benches {
         };
         #[extrinsic_call]
         _(RawOrigin::Signed(world.worker.clone()), 0, credits);
-        assert!(
-            Batches::<T>::get(0).is_some_and(|batch| batch.stage == BatchStage::Settled { credited: n.into() })
-        );
+        assert!(Batches::<T>::get(0)
+            .is_some_and(|batch| batch.stage == BatchStage::Settled { credited: n.into() }));
         Ok(())
     }
 
@@ -439,7 +444,10 @@ mod benches {
     #[benchmark]
     fn prove(b: Linear<18_000, 81_000>) -> Result<(), BenchmarkError> {
         const BESIDE_THE_LANES: u32 = 15_500;
-        let lanes = b.saturating_sub(BESIDE_THE_LANES).saturating_div(2).min(MOST_LANES);
+        let lanes = b
+            .saturating_sub(BESIDE_THE_LANES)
+            .saturating_div(2)
+            .min(MOST_LANES);
         let world = world::<T>(1, 256, lanes)?;
         world.submit()?;
         let who = challenger::<T>();

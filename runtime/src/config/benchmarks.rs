@@ -230,11 +230,7 @@ impl pallet_openledger_attribution::BenchmarkHelper<AccountId> for World {
         let consumer = AccountId::from(key.0);
         Balances::set_balance(&consumer, deposit.saturating_add(1_000 * currency::OPEN));
         let channel = pallet_openledger_channels::NextChannel::<Runtime>::get();
-        let opened = Channels::open(
-            RuntimeOrigin::signed(consumer),
-            worker.clone(),
-            deposit,
-        );
+        let opened = Channels::open(RuntimeOrigin::signed(consumer), worker.clone(), deposit);
         assert!(opened.is_ok(), "a benchmark's channel is refused");
         (channel, key.0)
     }
