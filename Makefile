@@ -9,7 +9,7 @@ export OPENLEDGER_NODE ?= $(CARGO_TARGET_DIR)/release/openledger-node
 # What scripts/setup.sh found out about the wasm toolchain.
 ENV := source "$${OPENLEDGER_ENV:-$${XDG_CACHE_HOME:-$$HOME/.cache}/openledger/env}"
 
-.PHONY: help setup build demo demo-once demo-kills demo-chain test clients net net-steady net-faults net-upgrade net-equivocation chain-specs bench bench-credit bench-transfers bench-verbatim bench-content bench-engine peers bench-scores lds lds-attacks lds-lora
+.PHONY: help setup build demo demo-once demo-kills demo-chain test clients net net-steady net-faults net-upgrade net-equivocation chain-specs bench bench-credit bench-transfers bench-verbatim bench-content bench-engine peers bench-scores lds lds-attacks lds-lora adversary
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 26
@@ -38,6 +38,10 @@ test: setup ## Everything CI checks
 
 clients: build ## The foreign-client tests at full length
 	@FULL=1 scripts/clients.sh
+
+adversary: setup ## Lies of every dispute row planted in many random worlds, and forged challenges, through the pallets: counts of each
+	@$(ENV); ATTRIBUTION_SCALE=$${SCALE:-50} SKIP_WASM_BUILD=1 cargo test --release --locked -p pallet-openledger-attribution \
+		-p pallet-openledger-datanets -- --nocapture lie honest score life withheld drawn
 
 net: build ## Four validators on this machine, their state shown until Ctrl-C
 	@scripts/net.sh up

@@ -2,7 +2,7 @@
 
 use crate::{
     pallet::{Config, Error, Event, HoldReason, IndexBonds, IndexChallenges, Indexes, Pallet},
-    Challenge, IndexBond, IndexStage, Committed, MAX_CHALLENGES,
+    Challenge, Committed, IndexBond, IndexStage, MAX_CHALLENGES,
 };
 use frame_support::{
     dispatch::DispatchResult,

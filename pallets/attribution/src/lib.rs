@@ -734,11 +734,7 @@ pub mod pallet {
         /// Origin: signed by the batch's worker. Event: [`Event::DrawsAnswered`].
         #[pallet::call_index(15)]
         #[pallet::weight(T::WeightInfo::answer_draws())]
-        pub fn answer_draws(
-            origin: OriginFor<T>,
-            batch: u64,
-            credits: Box<CreditsHeader>,
-        ) -> DispatchResult {
+        pub fn answer_draws(origin: OriginFor<T>, batch: u64, credits: Box<CreditsHeader>) -> DispatchResult {
             let who = ensure_signed(origin)?;
             Self::do_answer_draws(who, batch, *credits)
         }

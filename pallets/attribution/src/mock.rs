@@ -13,9 +13,7 @@ use openledger_attribution::{
     voucher::Signature,
 };
 use openledger_protocol::{channels::ChannelClaim, models::Source};
-use openledger_traits::{
-    Asset, Bonds, Charge, Contributions, Draws, Models, Ownership, PayOut, Served,
-};
+use openledger_traits::{Asset, Bonds, Charge, Contributions, Draws, Models, Ownership, PayOut, Served};
 use sp_runtime::{AccountId32, BuildStorage, DispatchResult};
 use std::collections::BTreeMap;
 
@@ -145,7 +143,11 @@ impl Draws for StandIn {
     fn drawn(epoch: u64, domain: &[u8], id: u64) -> Option<Hash> {
         assert_eq!((domain, id), (crate::DRAW_DOMAIN, 0));
         let is_out = Self::epoch() >= epoch + 2;
-        outside(|o| is_out.then_some(o.randomness).filter(|_| !o.forgotten.contains(&epoch)))
+        outside(|o| {
+            is_out
+                .then_some(o.randomness)
+                .filter(|_| !o.forgotten.contains(&epoch))
+        })
     }
 }
 

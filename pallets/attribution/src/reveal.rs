@@ -2,7 +2,7 @@
 
 use crate::{
     pallet::{Batches, Config, Error, Event, HoldReason, Indexes, OpenRequests, Pallet, Requests},
-    Batch, BatchStage, Request, Committed, MAX_REQUESTS, MAX_SUFFIXES,
+    Batch, BatchStage, Committed, Request, MAX_REQUESTS, MAX_SUFFIXES,
 };
 use frame_support::{
     dispatch::DispatchResult,
@@ -187,9 +187,7 @@ impl<T: Config> Pallet<T> {
     fn close(source: &Committed, wanted: &Wanted) {
         Requests::<T>::remove(source, wanted);
         OpenRequests::<T>::mutate_exists(source, |open| {
-            *open = open
-                .map(|open| open.saturating_sub(1))
-                .filter(|open| *open > 0);
+            *open = open.map(|open| open.saturating_sub(1)).filter(|open| *open > 0);
         });
     }
 }

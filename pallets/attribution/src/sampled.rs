@@ -75,10 +75,7 @@ impl<T: Config> Pallet<T> {
         };
         let Some(randomness) = T::Draws::drawn(epoch, DRAW_DOMAIN, id) else {
             let current = T::Draws::epoch();
-            ensure!(
-                current > epoch.saturating_add(DRAW_DELAY),
-                Error::<T>::NotDrawn
-            );
+            ensure!(current > epoch.saturating_add(DRAW_DELAY), Error::<T>::NotDrawn);
             // It was out and is forgotten, because the chain stood still: the batch waits for a draw to come instead.
             Samples::<T>::insert(id, Sample::Waiting { epoch: current });
             Self::deposit_event(Event::DrawnAgain {
@@ -97,11 +94,7 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    pub(crate) fn do_answer_draws(
-        who: T::AccountId,
-        id: u64,
-        credits: CreditsHeader,
-    ) -> DispatchResult {
+    pub(crate) fn do_answer_draws(who: T::AccountId, id: u64, credits: CreditsHeader) -> DispatchResult {
         let batch = Batches::<T>::get(id).ok_or(Error::<T>::NoBatch)?;
         ensure!(batch.worker == who, Error::<T>::NotYours);
         if let Some(Sample::Waiting { .. }) = Samples::<T>::get(id) {
@@ -136,12 +129,7 @@ impl<T: Config> Pallet<T> {
     }
 
     /// A sampled batch's window begins.
-    fn begin(
-        id: u64,
-        mut batch: Batch<T::AccountId>,
-        sample: Sample,
-        forfeit: u128,
-    ) -> DispatchResult {
+    fn begin(id: u64, mut batch: Batch<T::AccountId>, sample: Sample, forfeit: u128) -> DispatchResult {
         ensure!(batch.stage == BatchStage::Open, Error::<T>::WrongStage);
         batch.closes = Self::after(T::Window::get());
         let closes = batch.closes;

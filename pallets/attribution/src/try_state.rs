@@ -7,7 +7,7 @@ use crate::{
         Batches, Challenges, Config, HoldReason, IndexBonds, IndexChallenges, Indexes, OpenRequests, Pallet,
         Requests, Samples,
     },
-    BatchStage, IndexStage, Sample, Committed, MAX_CHALLENGES, MAX_REQUESTS,
+    BatchStage, Committed, IndexStage, Sample, MAX_CHALLENGES, MAX_REQUESTS,
 };
 use alloc::collections::BTreeMap;
 use frame_support::{ensure, traits::fungible::InspectHold};
@@ -29,7 +29,9 @@ impl<T: Config> Pallet<T> {
     fn try_state_escrow() -> Result<(), TryRuntimeError> {
         for batch in Batches::<T>::iter_values() {
             let right = match batch.stage {
-                BatchStage::Open => batch.escrow == batch.header.receipts.sum && batch.exposure >= batch.escrow,
+                BatchStage::Open => {
+                    batch.escrow == batch.header.receipts.sum && batch.exposure >= batch.escrow
+                }
                 BatchStage::Settled { credited } => {
                     let all = credited == batch.credits.credits.count;
                     batch.escrow <= batch.credits.credits.sum
@@ -69,7 +71,7 @@ impl<T: Config> Pallet<T> {
             );
         }
         ensure!(
-            Samples::<T>::iter_keys().all(|id| Batches::<T>::contains_key(id)),
+            Samples::<T>::iter_keys().all(Batches::<T>::contains_key),
             "attribution: a draw is for no batch"
         );
         Ok(())

@@ -175,11 +175,7 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    pub(crate) fn do_prove_duplicate(
-        who: T::AccountId,
-        salt: &Hash,
-        evidence: &Duplicate,
-    ) -> DispatchResult {
+    pub(crate) fn do_prove_duplicate(who: T::AccountId, salt: &Hash, evidence: &Duplicate) -> DispatchResult {
         let id = evidence.second;
         let about = Disputed::Contribution(id);
         let mut entry = Contributions::<T>::get(id).ok_or(Error::<T>::UnknownContribution)?;

@@ -534,11 +534,7 @@ pub mod pallet {
         /// [`Event::NotProven`]. Fails as [`Self::prove_version`] does.
         #[pallet::call_index(10)]
         #[pallet::weight(T::WeightInfo::prove_duplicate(evidence.encoded_size() as u32))]
-        pub fn prove_duplicate(
-            origin: OriginFor<T>,
-            salt: Hash,
-            evidence: Box<Duplicate>,
-        ) -> DispatchResult {
+        pub fn prove_duplicate(origin: OriginFor<T>, salt: Hash, evidence: Box<Duplicate>) -> DispatchResult {
             let who = ensure_signed(origin)?;
             Self::do_prove_duplicate(who, &salt, &evidence)
         }

@@ -3,8 +3,8 @@
 #![cfg(any(feature = "try-runtime", test))]
 
 use crate::pallet::{
-    AwaitingSeed, Bases, Config, Generations, HoldReason, Models, NextBase, NextModel, Newest, Pallet, StoppedUntil,
-    Voided,
+    AwaitingSeed, Bases, Config, Generations, HoldReason, Models, Newest, NextBase, NextModel, Pallet,
+    StoppedUntil, Voided,
 };
 use alloc::collections::{BTreeMap, BTreeSet};
 use frame_support::{

@@ -8,9 +8,7 @@ use openledger_attribution::{
     record::{RecordId, RecordLeaf, VersionLeaf},
     sketch::Layout,
     tree::{Opening, Range, Root},
-    verdict::{
-        BatchEvidence, Duplicate, IndexEvidence, Reveal, VersionEvidence, VersionRecord, Wanted,
-    },
+    verdict::{BatchEvidence, Duplicate, IndexEvidence, Reveal, VersionEvidence, VersionRecord, Wanted},
     wire::Object,
 };
 use openledger_protocol::{

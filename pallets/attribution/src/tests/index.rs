@@ -135,12 +135,8 @@ fn an_honest_builder_should_lose_nothing_and_its_accuser_the_deposit() {
                 assert_ok!(prove(&world, &evidence));
                 assert_eq!(stage(&world), IndexStage::Standing, "{evidence:?}");
                 assert_eq!(Balances::free_balance(TREASURY) - before, DEPOSIT);
-                Balances::force_set_balance(
-                    frame_system::RawOrigin::Root.into(),
-                    CHALLENGER,
-                    1_000 * OPEN,
-                )
-                .unwrap();
+                Balances::force_set_balance(frame_system::RawOrigin::Root.into(), CHALLENGER, 1_000 * OPEN)
+                    .unwrap();
                 refused += 1;
             }
             outside(|o| assert_eq!((o.slashed, o.voided.len()), (0, 0)));
@@ -175,7 +171,16 @@ fn no_batch_should_name_a_void_index_and_those_before_be_settled_as_ever() {
         challenge(&world, &evidence);
         advance(1);
         assert_ok!(prove(&world, &evidence));
-        outside(|o| o.cursors.clone_from(&world.settled.channels.iter().map(|leaf| (leaf.channel, leaf.from)).collect()));
+        outside(|o| {
+            o.cursors.clone_from(
+                &world
+                    .settled
+                    .channels
+                    .iter()
+                    .map(|leaf| (leaf.channel, leaf.from))
+                    .collect(),
+            )
+        });
         assert_noop!(submit(&world), Error::<Test>::IndexVoid);
         advance(WINDOW);
         assert_ok!(Attribution::settle(Some(CHALLENGER).into(), 0));

@@ -170,10 +170,7 @@ fn what_there_is_not_and_too_much_should_not_be_asked_for() {
             (BATCH, Wanted::Draw(0)),
             (index(&world), Wanted::Receipt(0)),
             (index(&world), Wanted::Row(world.index.header.rows.count)),
-            (
-                index(&world),
-                Wanted::Suffixes((0, 0, crate::MAX_SUFFIXES + 1)),
-            ),
+            (index(&world), Wanted::Suffixes((0, 0, crate::MAX_SUFFIXES + 1))),
             (index(&world), Wanted::Record(0)),
         ] {
             assert_noop!(ask(of, wanted), Error::<Test>::CannotAsk);
@@ -189,10 +186,7 @@ fn what_there_is_not_and_too_much_should_not_be_asked_for() {
         for start in 0..u64::from(MAX_REQUESTS) {
             assert_ok!(ask(index(&world), Wanted::Suffixes((0, start, 1))));
         }
-        assert_noop!(
-            ask(index(&world), Wanted::Row(0)),
-            Error::<Test>::TooManyRequests
-        );
+        assert_noop!(ask(index(&world), Wanted::Row(0)), Error::<Test>::TooManyRequests);
         assert_eq!(OpenRequests::<Test>::get(index(&world)), MAX_REQUESTS);
     });
 }
@@ -206,10 +200,7 @@ fn a_request_should_keep_a_batch_open_for_its_answer_and_a_challenge_and_no_long
         let wanted = Wanted::Receipt(0);
         assert_ok!(ask(BATCH, wanted));
         advance(2);
-        assert_noop!(
-            ask(BATCH, Wanted::Channel(0)),
-            Error::<Test>::TooLate
-        );
+        assert_noop!(ask(BATCH, Wanted::Channel(0)), Error::<Test>::TooLate);
         assert_noop!(
             Attribution::settle(Some(CHALLENGER).into(), 0),
             Error::<Test>::Disputed

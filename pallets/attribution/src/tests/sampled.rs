@@ -26,11 +26,7 @@ fn sampled(seed: u64) -> World {
 }
 
 fn give(world: &World) -> DispatchResult {
-    Attribution::answer_draws(
-        Some(worker(world)).into(),
-        0,
-        Box::new(world.ledger.header),
-    )
+    Attribution::answer_draws(Some(worker(world)).into(), 0, Box::new(world.ledger.header))
 }
 
 /// Waits for the draw and answers it.
@@ -131,11 +127,7 @@ fn nobody_should_settle_challenge_or_answer_before_the_draw_and_only_the_worker_
         );
         advance(1);
         assert_noop!(
-            Attribution::answer_draws(
-                Some(CHALLENGER).into(),
-                0,
-                Box::new(world.ledger.header)
-            ),
+            Attribution::answer_draws(Some(CHALLENGER).into(), 0, Box::new(world.ledger.header)),
             Error::<Test>::NotYours
         );
         let mut bad = world.clone();

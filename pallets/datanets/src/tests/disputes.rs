@@ -2,14 +2,12 @@
 
 use super::common::{
     plants::{plant_all, About},
-    seed,
+    scale, seed,
     watch::{flipped, version_evidence, Grove},
     world::World,
     Rng,
 };
-use crate::{
-    mock::*, Contributions, Duplicates, Error, Event, VersionBonds, Versions, MAX_CHALLENGES,
-};
+use crate::{mock::*, Contributions, Duplicates, Error, Event, VersionBonds, Versions, MAX_CHALLENGES};
 use frame_support::{assert_noop, assert_ok, traits::fungible::Inspect};
 use openledger_attribution::{
     hash::{keccak, Hash},
@@ -18,7 +16,7 @@ use openledger_attribution::{
     verdict::{judge_version, Duplicate, Guilt, Verdict, VersionEvidence, VersionFacts},
 };
 use openledger_protocol::{
-    datanets::{Contribution, Datanet, Curation, Standing, Version},
+    datanets::{Contribution, Curation, Datanet, Standing, Version},
     disputes::{duplicate_commitment, version_commitment, Disputed, VersionBond},
 };
 use openledger_traits::Datanets as _;
@@ -34,7 +32,7 @@ const ABOUT: Disputed = Disputed::Version {
 
 fn seeds(count: u64) -> impl Iterator<Item = u64> {
     let mut rng = Rng(seed());
-    (0..count).map(move |_| rng.next())
+    (0..count * u64::from(scale())).map(move |_| rng.next())
 }
 
 /// A chain that has the world's contributions, all accepted, and its first version, published by the Datanet's owner.
@@ -145,7 +143,11 @@ fn every_planted_lie_should_cost_the_publisher_its_deposit_and_the_version_its_u
                     "what was trained on it is still known"
                 );
                 assert_eq!(owner - total(&OWNER), 400, "{name}");
-                assert_eq!(total(&BOB) - bob, 100, "{name}: a quarter, and its own deposit back");
+                assert_eq!(
+                    total(&BOB) - bob,
+                    100,
+                    "{name}: a quarter, and its own deposit back"
+                );
                 assert_eq!(total(&TREASURY), 300, "{name}");
                 assert_eq!((held(&OWNER), held(&BOB)), (0, 0), "{name}");
             });
@@ -206,9 +208,7 @@ fn a_version_should_hold_accepted_contributions_only_and_no_duplicates_known_bef
     let cases: [(bool, Change); 4] = [
         (false, |_| ()),
         (true, |id| {
-            Contributions::<Test>::mutate(id, |entry| {
-                entry.as_mut().unwrap().standing = Standing::Rejected
-            })
+            Contributions::<Test>::mutate(id, |entry| entry.as_mut().unwrap().standing = Standing::Rejected)
         }),
         (true, |id| Duplicates::<Test>::insert(id, 1_999)),
         // Marked only after the version was published.
@@ -379,7 +379,10 @@ fn an_accepted_duplicate_should_be_marked_and_the_original_never() {
         assert_ok!(Datanets::accept(signed(&CURATOR), copy.0, 5));
         // Reserved in the same block: whose contribution came first is first.
         assert!(!accuse(&OWNER, &duplicate(&copy, 0, &original, 1)));
-        assert!(!accuse(&OWNER, &duplicate(&original, 0, &copy, 0)), "other contents");
+        assert!(
+            !accuse(&OWNER, &duplicate(&original, 0, &copy, 0)),
+            "other contents"
+        );
         assert!(accuse(&OWNER, &duplicate(&original, 1, &copy, 0)));
         assert_eq!(
             Contributions::<Test>::get(copy.0).unwrap().standing,
@@ -433,7 +436,13 @@ fn who_accuses_itself_should_lose_money() {
 fn publish_should_hold_a_deposit_until_the_version_can_be_challenged_no_more() {
     scenario(|| {
         let datanet = curated();
-        assert_ok!(Datanets::publish(signed(&OWNER), datanet, None, selection(3), cid()));
+        assert_ok!(Datanets::publish(
+            signed(&OWNER),
+            datanet,
+            None,
+            selection(3),
+            cid()
+        ));
         assert_eq!(
             VersionBonds::<Test>::get(datanet, 0),
             Some(VersionBond {
@@ -443,7 +452,10 @@ fn publish_should_hold_a_deposit_until_the_version_can_be_challenged_no_more() {
                 void: None,
             })
         );
-        assert!(matches!(Versions::<Test>::get(datanet, 0), Some(Version { published: 1, .. })));
+        assert!(matches!(
+            Versions::<Test>::get(datanet, 0),
+            Some(Version { published: 1, .. })
+        ));
         assert_eq!(held(&OWNER), DATANET_DEPOSIT + 400);
         let free = || Datanets::free_version(signed(&ALICE), datanet, 0);
         assert_noop!(free(), Error::<Test>::TooEarly);

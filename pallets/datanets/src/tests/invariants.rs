@@ -82,8 +82,15 @@ enum Act {
 #[derive(Clone, Copy, Debug)]
 enum Claim {
     /// The first record is not its contribution's; versions with so many records are meant.
-    Version { datanet: u64, version: u32, count: u32 },
-    Copied { first: u64, second: u64 },
+    Version {
+        datanet: u64,
+        version: u32,
+        count: u32,
+    },
+    Copied {
+        first: u64,
+        second: u64,
+    },
 }
 
 impl Claim {
@@ -119,9 +126,7 @@ impl Claim {
                 version,
                 count,
             } => version_commitment(&who, datanet, version, &SALT, &Self::record(count)),
-            Self::Copied { first, second } => {
-                duplicate_commitment(&who, &SALT, &Self::copied(first, second))
-            }
+            Self::Copied { first, second } => duplicate_commitment(&who, &SALT, &Self::copied(first, second)),
         }
     }
 
@@ -131,13 +136,7 @@ impl Claim {
                 datanet,
                 version,
                 count,
-            } => Datanets::prove_version(
-                signed(who),
-                datanet,
-                version,
-                SALT,
-                Box::new(Self::record(count)),
-            ),
+            } => Datanets::prove_version(signed(who), datanet, version, SALT, Box::new(Self::record(count))),
             Self::Copied { first, second } => {
                 Datanets::prove_duplicate(signed(who), SALT, Box::new(Self::copied(first, second)))
             }
@@ -252,7 +251,20 @@ fn a_life_with_disputes_should_end_with_nothing_held() {
         },
     ];
     scenario(|| {
-        let of = |who, salt| (Act::Reserve { who, datanet: 0, salt }, Act::Contribute { who, datanet: 0, salt });
+        let of = |who, salt| {
+            (
+                Act::Reserve {
+                    who,
+                    datanet: 0,
+                    salt,
+                },
+                Act::Contribute {
+                    who,
+                    datanet: 0,
+                    salt,
+                },
+            )
+        };
         let ((one, two), (three, four)) = (of(2, 0), of(3, 1));
         let create = Act::Create {
             who: 0,
@@ -272,7 +284,10 @@ fn a_life_with_disputes_should_end_with_nothing_held() {
             perform(act);
         }
         assert!(crate::Duplicates::<Test>::contains_key(1));
-        assert!(VersionBonds::<Test>::get(0, 0).unwrap().void.is_some(), "nothing in it was accepted");
+        assert!(
+            VersionBonds::<Test>::get(0, 0).unwrap().void.is_some(),
+            "nothing in it was accepted"
+        );
         assert_eq!(PEOPLE.iter().map(held).sum::<u128>(), DATANET_DEPOSIT + 50);
     });
 }

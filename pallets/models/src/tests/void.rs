@@ -66,7 +66,12 @@ fn the_order_should_be_what_an_honest_index_was_delivered_for() {
         assert!(Models::order(&index_like(model, number)).is_none(), "no seed yet");
         run_to_seed(model, number);
         let (header, layout) = header_of(number);
-        assert_ok!(deliver(model, number, &TRAINER, &indexed((header, layout.clone()))));
+        assert_ok!(deliver(
+            model,
+            number,
+            &TRAINER,
+            &indexed((header, layout.clone()))
+        ));
         let order = Models::order(&header).unwrap();
         assert_eq!(header.seed, index_seed(&order.adapter, &order.randomness));
         let judge = |header| {
