@@ -67,5 +67,5 @@ bench-transfers: build ## Native transfers per second beside the SDK's minimal r
 	@$(ENV); cd tests/peers/minimal && cargo build --release --locked
 	@scripts/client-packages.sh; cd tests/clients && FULL=1 node bench/transfers.mjs
 
-bench-content: setup ## Files in and out of the content store, beside dd and sha256sum, and the memory they take
+bench-content: setup ## Files in and out of the content store, beside what disk and processor allow, and in how much memory
 	@$(ENV); cargo run --release --locked --quiet --manifest-path gpu-offchain/Cargo.toml -p openledger-content --example bench-content -- $(CARGO_TARGET_DIR)/bench-content
