@@ -74,8 +74,6 @@ bench-transfers: build ## Native transfers per second beside the SDK's minimal r
 bench-verbatim: ## Suffix arrays and span queries beside infini-gram 2.6.0 from PyPI, in one run
 	@$(ENV); scripts/bench-verbatim.sh
 
-bench-content: setup ## Files in and out of the content store, beside dd and sha256sum, and the memory they take
-
 bench-content: setup ## Files in and out of the content store, beside what disk and processor allow, and in how much memory
 	@$(ENV); cargo run --release --locked --quiet --manifest-path gpu-offchain/Cargo.toml -p openledger-content --example bench-content -- $(CARGO_TARGET_DIR)/bench-content
 
