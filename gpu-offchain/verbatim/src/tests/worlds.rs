@@ -48,7 +48,7 @@ fn proof(world: &World, at: usize) -> AnswerProof {
 
 #[test]
 fn an_honest_world_gives_nothing_to_judge() {
-    law(20, any::<u64>(), |seed| {
+    law(10, any::<u64>(), |seed| {
         let rng = &mut Rng(seed);
         let mut world = World::new(seed, false);
         let dir = place();
