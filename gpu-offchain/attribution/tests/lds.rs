@@ -36,4 +36,4 @@ fn scores_foretell_what_is_learnt_and_damping_and_size_matter_as_they_should() {
 }
 
 /// Of one model; the short truth is noisier than the full one.
-const LEAST: f64 = 0.56;
+const LEAST: f64 = 0.62;
