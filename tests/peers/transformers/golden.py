@@ -47,7 +47,8 @@ def cases():
 
 
 def randomise(model, seed, name):
-    """Weights large enough that every part of the model shows in the logits, norms and biases included."""
+    """Weights large enough that every part of the model shows in the logits, norms and biases included, and small enough that
+    rounding to bf16 inside the peer stays small beside the distance of the best two tokens, as in a trained model."""
     g = seeded(seed, name)
     with torch.no_grad():
         for key, p in sorted(model.named_parameters()):
@@ -59,7 +60,7 @@ def randomise(model, seed, name):
             elif "embed" in key or "lm_head" in key:
                 p.copy_(0.5 * noise)
             else:
-                p.copy_(noise / p.shape[-1] ** 0.5)
+                p.copy_(0.6 * noise / p.shape[-1] ** 0.5)
 
 
 def words(seed, name, n, length):
