@@ -7,6 +7,7 @@ use crate::{
     compute::{Backend, Delivery},
     datanets::Curation,
     models::{Recipe, Source},
+    staking::Pool,
     Account, Cid, Endpoint, Hash, Name,
 };
 use alloc::{boxed::Box, vec::Vec};
@@ -125,6 +126,17 @@ pallets! {
         5 lapse(batch: u64, challenger: &Account);
         /// Anyone removes a finished batch that has been readable long enough.
         6 forget(batch: u64);
+    }
+    /// OPEN behind workers, models, Datanets and agents.
+    open_staking = 96 {
+        /// Stakes up to `amount` planck for at least `min_shares` shares.
+        0 stake(pool: &Pool<Account>, amount: u128, min_shares: u128);
+        /// Asks for what shares are worth.
+        1 unstake(pool: &Pool<Account>, shares: u128);
+        /// Takes what was asked for and has waited long enough.
+        2 withdraw(pool: &Pool<Account>);
+        /// The same for somebody else: the money goes to `who`.
+        3 withdraw_for(pool: &Pool<Account>, who: &Account);
     }
 }
 

@@ -27,6 +27,7 @@ pub mod channels;
 pub mod compute;
 pub mod datanets;
 pub mod models;
+pub mod staking;
 pub mod storage;
 
 pub use openledger_attribution::hash::{Account, Hash};

@@ -3,7 +3,7 @@
 //! A key is twox-128 of the pallet's name, twox-128 of the item's name and, in a map, each key behind its twox-64: so a
 //! client needs no metadata to read a value, and can show a person exactly where an amount came from.
 
-use crate::{Account, Hash};
+use crate::{staking::Pool, Account, Hash};
 use alloc::vec::Vec;
 use codec::Encode;
 use core::hash::Hasher;
@@ -99,6 +99,13 @@ items! {
     batch(id: u64) = "Attribution" "Batches";
     /// [`Challenge`](crate::batches::Challenge).
     challenge(batch: u64, challenger: Account) = "Attribution" "Challenges";
+
+    /// [`PoolState`](crate::staking::PoolState).
+    pool(pool: Pool<Account>) = "OpenStaking" "Pools";
+    /// [`Staker`](crate::staking::Staker).
+    staker(pool: Pool<Account>, account: Account) = "OpenStaking" "Stakers";
+    /// `u32`: open disputes, of a pool that has some.
+    frozen(pool: Pool<Account>) = "OpenStaking" "Frozen";
 
     /// `u128` planck credited and not claimed.
     credits(account: Account) = "Rewards" "Credits";
