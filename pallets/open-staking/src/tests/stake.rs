@@ -1,7 +1,7 @@
 use crate::{mock::*, Error, Event, NextEpoch, Pools};
 use frame_support::{assert_noop, assert_ok};
 use openledger_protocol::staking::{Pool, VIRTUAL_SHARES};
-use sp_runtime::TokenError;
+use sp_runtime::{ArithmeticError, TokenError};
 
 #[test]
 fn the_first_stake_should_open_the_pool_at_a_million_shares_for_one_open() {
@@ -104,7 +104,7 @@ fn staking_should_be_refused_when_it_is_too_little_or_behind_nothing() {
         );
         assert_noop!(
             OpenStaking::stake(by(), MODEL, u128::MAX, 0),
-            TokenError::FundsUnavailable
+            ArithmeticError::Underflow
         );
     });
 }
