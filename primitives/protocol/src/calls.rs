@@ -8,6 +8,7 @@ use crate::{
     datanets::Curation,
     disputes::{Committed, Disputed},
     models::{Recipe, Source},
+    staking::Pool,
     Account, Cid, Endpoint, Hash, Name,
 };
 use alloc::{boxed::Box, vec::Vec};
@@ -158,6 +159,17 @@ pallets! {
         15 answer_draws(batch: u64, credits: Box<CreditsHeader>);
         /// Anyone ends the time for an answer that did not come.
         16 forfeit_draws(batch: u64);
+    }
+    /// OPEN behind workers, models, Datanets and agents.
+    open_staking = 96 {
+        /// Stakes up to `amount` planck for at least `min_shares` shares.
+        0 stake(pool: &Pool<Account>, amount: u128, min_shares: u128);
+        /// Asks for what shares are worth.
+        1 unstake(pool: &Pool<Account>, shares: u128);
+        /// Takes what was asked for and has waited long enough.
+        2 withdraw(pool: &Pool<Account>);
+        /// The same for somebody else: the money goes to `who`.
+        3 withdraw_for(pool: &Pool<Account>, who: &Account);
     }
 }
 

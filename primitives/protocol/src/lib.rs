@@ -28,6 +28,7 @@ pub mod compute;
 pub mod datanets;
 pub mod disputes;
 pub mod models;
+pub mod staking;
 pub mod storage;
 
 pub use openledger_attribution::hash::{Account, Hash};

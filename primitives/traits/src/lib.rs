@@ -23,6 +23,7 @@ use openledger_protocol::{
     channels::ChannelClaim,
     compute::{Outcome, Task},
     models::Source,
+    staking::Pool,
 };
 use sp_runtime::DispatchError;
 
@@ -178,6 +179,37 @@ pub trait PayOut<AccountId> {
 
     /// Pays `amount` of the escrowed planck to the treasury.
     fn to_treasury(amount: u128) -> DispatchResult;
+}
+
+/// OPEN staked behind workers, models, Datanets and agents, for those who pay stakers and punish them.
+///
+/// A dispute goes: [`Stakes::freeze`] when it opens, [`Stakes::slash`] if it is lost, [`Stakes::thaw`] when it ends, in this
+/// order, so that between the first and the last nothing slashable comes in or leaves. Whoever freezes a pool thaws it exactly
+/// once. Each of these looks at one pool, however many stake in it.
+pub trait Stakes<AccountId> {
+    /// The account that all stakes are in.
+    fn pot() -> AccountId;
+
+    /// `amount` planck came into the pot for the pool's stakers, who get them bit by bit over a period. Without stakers they go
+    /// to the treasury. Fails, as a caller's error, if they are not in the pot.
+    fn income(pool: &Pool<AccountId>, amount: u128) -> DispatchResult;
+
+    /// Takes up to `amount` from what is staked in the pool and what was asked back and is still there, in proportion, and gives
+    /// it to the treasury. Returns what was taken. Nobody's reward comes out of it: a challenger's is in the worker's bond.
+    fn slash(pool: &Pool<AccountId>, amount: u128) -> u128;
+
+    /// Whether anybody earns in the pool.
+    fn has_stakers(pool: &Pool<AccountId>) -> bool;
+
+    /// Planck that a slash could take.
+    fn total(pool: &Pool<AccountId>) -> u128;
+
+    /// From now on nobody stakes in the pool or withdraws from it, until it was thawed as often as it was frozen. Stake can be
+    /// asked back meanwhile: it waits, and can be slashed. The pool need not have stakers.
+    fn freeze(pool: &Pool<AccountId>) -> DispatchResult;
+
+    /// Takes one freeze back.
+    fn thaw(pool: &Pool<AccountId>);
 }
 
 /// Signatures checked by the host.

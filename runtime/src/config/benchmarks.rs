@@ -19,6 +19,7 @@ use openledger_protocol::{
     compute::{capability, Backend},
     datanets::Version,
     models::{Base, Generation, MaxSources, Model, Recipe, Source, Stage},
+    staking::Pool,
     Cid, Endpoint, Name,
 };
 use openledger_traits::{Asset, Ownership};
@@ -32,6 +33,7 @@ frame_benchmarking::define_benchmarks!(
     [pallet_openledger_compute, Compute]
     [pallet_openledger_datanets, Datanets]
     [pallet_openledger_models, Models]
+    [pallet_openledger_open_staking, OpenStaking]
     [pallet_openledger_rewards, Rewards]
 );
 
@@ -107,6 +109,13 @@ impl pallet_openledger_models::BenchmarkHelper<AccountId> for World {
     fn draw(epoch: u64) {
         // A draw is read two epochs after what it decides.
         pallet_openledger_draws::Drawn::<Runtime>::insert(epoch + 2, [7; 32]);
+    }
+}
+
+impl pallet_openledger_open_staking::BenchmarkHelper<AccountId> for World {
+    // A worker is the largest key and the largest value of those that are looked up.
+    fn pool() -> Pool<AccountId> {
+        Pool::Worker(registered(0, 10_000 * currency::OPEN))
     }
 }
 

@@ -7,8 +7,9 @@ use crate::{
     params::{self, Deposit},
     *,
 };
-use frame_support::traits::{ConstU128, ConstU32, ConstU64, Get};
+use frame_support::traits::{ConstU128, ConstU32, ConstU64, Contains, Get};
 use openledger_attribution::fee::Split;
+use openledger_protocol::staking::Pool;
 use pallet_openledger_periods::{ChainId, Days, EpochBlocks, Hours};
 
 /// Hours in which a batch can be challenged.
@@ -27,8 +28,12 @@ pub const DISPUTE: u32 = WINDOW + 2 * REVEAL + PROVE;
 pub const CLOSE: u32 = DISPUTE + ANSWER;
 /// Days that an index can still be challenged after its generation went out of use.
 pub const INDEX_RETENTION: u32 = 30;
-/// Days that bond stays slashable after it was asked back. Longer than a batch's window and its longest dispute together.
+/// Days that a bond and a stake stay slashable after they were asked back. Longer than a batch's window and its longest dispute
+/// together.
 pub const UNBONDING: u32 = 7;
+/// Days over which a pool's income reaches its stakers: who stakes for one payment earns the part of it that its time is of
+/// this.
+pub const INCOME: u32 = 7;
 const _: () = assert!(UNBONDING * 24 > DISPUTE + ANSWER);
 const _: () = assert!(INDEX_RETENTION * 24 > DISPUTE + ANSWER);
 
@@ -176,6 +181,31 @@ impl pallet_openledger_attribution::Config for Runtime {
     type RevealPrice = ConstU128<{ 100 * MILLI }>;
     type AnswerPeriod = Hours<Runtime, ANSWER>;
     type WeightInfo = pallet_openledger_attribution::weights::SubstrateWeight<Runtime>;
+    #[cfg(feature = "runtime-benchmarks")]
+    type BenchmarkHelper = config::benchmarks::World;
+}
+
+/// What can be staked behind: what is there. There are no agents yet.
+pub struct Stakeable;
+impl Contains<Pool<AccountId>> for Stakeable {
+    fn contains(pool: &Pool<AccountId>) -> bool {
+        match pool {
+            Pool::Worker(who) => pallet_openledger_compute::Workers::<Runtime>::contains_key(who),
+            Pool::Model(model) => pallet_openledger_models::Models::<Runtime>::contains_key(model),
+            Pool::Datanet(datanet) => pallet_openledger_datanets::Datanets::<Runtime>::contains_key(datanet),
+            Pool::Agent(_) => false,
+        }
+    }
+}
+
+impl pallet_openledger_open_staking::Config for Runtime {
+    type Currency = Balances;
+    type Treasury = TreasuryAccount;
+    type Exists = Stakeable;
+    type MinStake = ConstU128<OPEN>;
+    type IncomePeriod = Days<Runtime, INCOME>;
+    type UnbondingPeriod = UnbondingBlocks;
+    type WeightInfo = pallet_openledger_open_staking::weights::SubstrateWeight<Runtime>;
     #[cfg(feature = "runtime-benchmarks")]
     type BenchmarkHelper = config::benchmarks::World;
 }

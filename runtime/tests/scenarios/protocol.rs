@@ -17,6 +17,7 @@ use openledger_protocol::{
     datanets::Curation,
     disputes::{Committed, Disputed},
     models::{Recipe, Source},
+    staking::Pool,
     storage,
 };
 use openledger_runtime::{params::DEFAULT_SPLIT, *};
@@ -457,6 +458,36 @@ fn calls_should_be_what_the_runtime_decodes() {
         calls::attribution::forfeit_draws(3),
         A::forfeit_draws { batch: 3 },
     );
+
+    use pallet_openledger_open_staking::Call as S;
+    same(
+        calls::open_staking::stake(&Pool::Worker(WHO), 5, 6),
+        S::stake {
+            pool: Pool::Worker(WHO.into()),
+            amount: 5,
+            min_shares: 6,
+        },
+    );
+    same(
+        calls::open_staking::unstake(&Pool::Model(1), 5),
+        S::unstake {
+            pool: Pool::Model(1),
+            shares: 5,
+        },
+    );
+    same(
+        calls::open_staking::withdraw(&Pool::Datanet(1)),
+        S::withdraw {
+            pool: Pool::Datanet(1),
+        },
+    );
+    same(
+        calls::open_staking::withdraw_for(&Pool::Agent(1), &WHO),
+        S::withdraw_for {
+            pool: Pool::Agent(1),
+            who: WHO.into(),
+        },
+    );
 }
 
 fn name_long() -> openledger_protocol::Endpoint {
@@ -559,6 +590,21 @@ fn values_should_be_where_clients_look_for_them() {
             about,
             AccountId::from(WHO),
         ),
+    );
+    at(
+        storage::pool(Pool::Worker(WHO)),
+        &pallet_openledger_open_staking::Pools::<Runtime>::hashed_key_for(Pool::Worker(AccountId::from(WHO))),
+    );
+    at(
+        storage::staker(Pool::Model(5), WHO),
+        &pallet_openledger_open_staking::Stakers::<Runtime>::hashed_key_for(
+            Pool::<AccountId>::Model(5),
+            AccountId::from(WHO),
+        ),
+    );
+    at(
+        storage::frozen(Pool::Datanet(5)),
+        &pallet_openledger_open_staking::Frozen::<Runtime>::hashed_key_for(Pool::<AccountId>::Datanet(5)),
     );
     at(
         storage::credits(WHO),
