@@ -9,7 +9,7 @@ export OPENLEDGER_NODE ?= $(CARGO_TARGET_DIR)/release/openledger-node
 # What scripts/setup.sh found out about the wasm toolchain.
 ENV := source "$${OPENLEDGER_ENV:-$${XDG_CACHE_HOME:-$$HOME/.cache}/openledger/env}"
 
-.PHONY: help setup build demo demo-once demo-kills demo-chain test clients net net-steady net-faults net-upgrade net-equivocation chain-specs bench bench-credit bench-transfers bench-verbatim cuda-kernels cuda-emulate bench-gpu
+.PHONY: help setup build demo demo-once demo-kills demo-chain test clients net net-steady net-faults net-upgrade net-equivocation chain-specs bench bench-credit bench-transfers bench-verbatim cuda-kernels cuda-emulate bench-gpu bench-content bench-engine peers bench-scores lds lds-attacks lds-lora adversary
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 26
@@ -38,6 +38,10 @@ test: setup ## Everything CI checks
 
 clients: build ## The foreign-client tests at full length
 	@FULL=1 scripts/clients.sh
+
+adversary: setup ## Lies of every dispute row planted in many random worlds, and forged challenges, through the pallets: counts of each
+	@$(ENV); ATTRIBUTION_SCALE=$${SCALE:-50} SKIP_WASM_BUILD=1 cargo test --release --locked -p pallet-openledger-attribution \
+		-p pallet-openledger-datanets -- --nocapture lie honest score life withheld drawn
 
 net: build ## Four validators on this machine, their state shown until Ctrl-C
 	@scripts/net.sh up
@@ -81,3 +85,24 @@ bench-gpu: ## Build the program that checks and measures the CUDA backend on a G
 	@mkdir -p $(CARGO_TARGET_DIR)/bench-gpu
 	@strip -o $(CARGO_TARGET_DIR)/bench-gpu/openledger-bench-gpu $(CARGO_TARGET_DIR)/release/openledger-bench-gpu
 	@echo "$(CARGO_TARGET_DIR)/bench-gpu/openledger-bench-gpu"
+
+bench-content: setup ## Files in and out of the content store, beside what disk and processor allow, and in how much memory
+	@$(ENV); cargo run --release --locked --quiet --manifest-path gpu-offchain/Cargo.toml -p openledger-content --example bench-content -- $(CARGO_TARGET_DIR)/bench-content
+
+peers: setup ## Logits, losses, tokens and conversations beside transformers and peft, adapters both ways (installs torch, 7 GB on disk)
+	@$(ENV); scripts/peers.sh
+
+bench-engine: setup ## Serving and training beside transformers and peft, in one run (installs torch, 7 GB on disk)
+	@$(ENV); scripts/bench-engine.sh
+
+bench-scores: setup ## Scoring beside a plain read of the same bytes, in turn, at 1, 4 and 16 times the size
+	@$(ENV); cargo run --release --locked --manifest-path gpu-offchain/Cargo.toml -p openledger-influence --example speed
+
+lds: setup ## Accuracy of influence beside dattri's methods on the same models (digits, breast_cancer, wine); 3 GB of Python packages, once
+	@$(ENV); gpu-offchain/bench/lds/run.sh
+
+lds-attacks: setup ## Mislabelled records found, and what a provider gains by copying, mislabelling, merging
+	@$(ENV); gpu-offchain/bench/lds/run.sh attacks.py
+
+lds-lora: setup ## The same score on adapters of the shipped byte transformer, for several k, rho and z
+	@$(ENV); gpu-offchain/bench/lds/run.sh lora.py

@@ -5,6 +5,8 @@ use openledger_cli::{args::Args, run};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // Started again by itself to parse a file that may be hostile.
+    openledger_content::sandbox::enter_if_asked();
     let args = Args::parse();
     let json = args.global.json;
     let outcome = tokio::runtime::Builder::new_multi_thread()

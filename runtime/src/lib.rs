@@ -239,4 +239,6 @@ mod runtime {
     pub type Channels = pallet_openledger_channels::Pallet<Runtime>;
     #[runtime::pallet_index(95)]
     pub type Attribution = pallet_openledger_attribution::Pallet<Runtime>;
+    #[runtime::pallet_index(96)]
+    pub type OpenStaking = pallet_openledger_open_staking::Pallet<Runtime>;
 }

@@ -2,7 +2,7 @@
 //
 // What is typed here is what a person types; each step's output is the program's own. Everything runs on this machine's
 // loopback, in .demo/, which is emptied first. DATA=dir takes your own texts instead of the shipped ones: one .jsonl, .md, .txt or
-// .csv file a contributor. CI=1 ends when it is done; otherwise it stays up.
+// .csv file a contributor; ASK="a|b" your own questions. CI=1 ends when it is done; otherwise it stays up.
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, extname, join, resolve } from 'node:path';

@@ -1,6 +1,6 @@
 //! How fast an index is built and scored on this machine, and what share of its memory bandwidth that is.
 //!
-//! `cargo run --release -p openledger-influence --example speed [MiB of lanes]`
+//! `cargo run --release -p openledger-influence --example speed [MiB of lanes]`: at 1, 4 and 16 times as many.
 
 use openledger_attribution::{
     hash::NONE,
@@ -9,8 +9,8 @@ use openledger_attribution::{
     verbatim::Verbatim,
 };
 use openledger_influence::{
-    available_threads, cpu_backend, default_rules, IndexBuilder, IndexPlan, LaneMatrix, ModuleSpec, Scalar,
-    ScoreBackend, Sketcher, Source, SourceRecord, Weights,
+    available_threads, cpu_backend, default_rules, Avx2, Avx512, IndexBuilder, IndexPlan, LaneMatrix,
+    ModuleSpec, Scalar, ScoreBackend, Sketcher, Source, SourceRecord, Weights,
 };
 use std::{error::Error, hint::black_box, time::Instant};
 
@@ -20,23 +20,36 @@ fn random(state: &mut u64) -> f32 {
     (*state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
 }
 
-/// Best of several runs, in seconds.
-fn best(runs: usize, mut f: impl FnMut()) -> f64 {
-    let times = (0..runs).map(|_| {
-        let start = Instant::now();
-        f();
-        start.elapsed().as_secs_f64()
-    });
-    times.fold(f64::INFINITY, f64::min)
-}
-
 fn main() -> Result<(), Box<dyn Error>> {
-    let megabytes: usize = std::env::args().nth(1).map_or(Ok(512), |text| text.parse())?;
-    scoring(megabytes);
+    let megabytes: usize = std::env::args().nth(1).map_or(Ok(64), |text| text.parse())?;
+    println!(
+        "{} threads; the two are measured in turn, medians of {ROUNDS}",
+        available_threads()
+    );
+    println!("| MiB of lanes | reading GB/s | backend | scoring GB/s | of reading | µs a row |");
+    println!("| --- | --- | --- | --- | --- | --- |");
+    for times in [1, 4, 16] {
+        scoring(megabytes * times)?;
+    }
     building()
 }
 
-fn scoring(megabytes: usize) {
+/// Measurements of which the middle one counts.
+const ROUNDS: usize = 9;
+
+fn seconds(f: impl FnOnce()) -> f64 {
+    let start = Instant::now();
+    f();
+    start.elapsed().as_secs_f64()
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn scoring(megabytes: usize) -> Result<(), Box<dyn Error>> {
     // 56 blocks of 512 lanes: a LoRA of rank 8 on 28 modules, projected to 64.
     let blocks = vec![512u32; 56];
     let width = 56 * 512;
@@ -56,55 +69,89 @@ fn scoring(megabytes: usize) {
     let parts: Vec<_> = (0..threads)
         .map(|t| (t * share).min(rows)..((t + 1) * share).min(rows))
         .collect();
-
-    // Reading every byte once and adding it up is the least that scoring can do.
-    let read = best(5, || {
+    let read_all = || {
         std::thread::scope(|scope| {
             for part in &parts {
                 let lanes = &lanes[part.start * width..part.end * width];
+                scope.spawn(move || black_box(read(lanes)));
+            }
+        });
+    };
+    let score_all = |backend: &dyn ScoreBackend| {
+        std::thread::scope(|scope| {
+            for part in &parts {
+                let (matrix, query, blocks) = (&matrix, &query, blocks.len());
                 scope.spawn(move || {
-                    let (words, _) = lanes.as_chunks::<64>();
-                    let mut sums = [0i8; 64];
-                    for word in words {
-                        for (sum, lane) in sums.iter_mut().zip(word) {
-                            *sum ^= lane;
+                    let mut out = vec![0; 512 * blocks];
+                    for start in part.clone().step_by(512) {
+                        let rows = start..(start + 512).min(part.end);
+                        let out = &mut out[..rows.len() * blocks];
+                        if let Err(error) = backend.dots(matrix, rows, query, out) {
+                            eprintln!("{error}");
                         }
+                        black_box(&out);
                     }
-                    black_box(sums)
                 });
             }
         });
-    });
+    };
+    let mut backends: Vec<&dyn ScoreBackend> = vec![&Scalar];
+    let (avx2, avx512) = (Avx2::new(), Avx512::new());
+    backends.extend(avx2.as_ref().map(|backend| backend as &dyn ScoreBackend));
+    backends.extend(avx512.as_ref().map(|backend| backend as &dyn ScoreBackend));
     let gigabytes = lanes.len() as f64 / 1e9;
-    println!("{rows} rows of {width} lanes, {threads} threads");
-    println!("reading      {:6.1} GB/s", gigabytes / read);
-    for backend in [&Scalar as &dyn ScoreBackend, cpu_backend()] {
-        let score = best(5, || {
-            std::thread::scope(|scope| {
-                for part in &parts {
-                    let (matrix, query, blocks) = (&matrix, &query, blocks.len());
-                    scope.spawn(move || {
-                        let mut out = vec![0; 512 * blocks];
-                        for start in part.clone().step_by(512) {
-                            let rows = start..(start + 512).min(part.end);
-                            let out = &mut out[..rows.len() * blocks];
-                            if let Err(error) = backend.dots(matrix, rows, query, out) {
-                                eprintln!("{error}");
-                            }
-                            black_box(&out);
-                        }
-                    });
-                }
-            });
-        });
+    for backend in backends {
+        // In turn, so that what else the machine does slows both.
+        let pairs: Vec<(f64, f64)> = (0..ROUNDS)
+            .map(|_| (seconds(read_all), seconds(|| score_all(backend))))
+            .collect();
+        let reading = median(pairs.iter().map(|(read, _)| *read));
+        let scoring = median(pairs.iter().map(|(_, score)| *score));
+        let ratio = median(pairs.iter().map(|(read, score)| read / score));
+        let is_default = if backend.name() == cpu_backend().name() {
+            " (used)"
+        } else {
+            ""
+        };
         println!(
-            "{:12} {:6.1} GB/s, {:.0}% of reading, {:.2} µs a row",
+            "| {megabytes} | {:.1} | {}{is_default} | {:.1} | {:.0}% | {:.2} |",
+            gigabytes / reading,
             backend.name(),
-            gigabytes / score,
-            100.0 * read / score,
-            score / rows as f64 * 1e6
+            gigabytes / scoring,
+            100.0 * ratio,
+            scoring / rows as f64 * 1e6
         );
     }
+    Ok(())
+}
+
+/// Reads every byte once and adds words up: the least that scoring can do.
+fn read(lanes: &[i8]) -> u64 {
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("avx2") {
+        // SAFETY: asked one line above.
+        return unsafe { wide_sum(lanes) };
+    }
+    sum(lanes)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn wide_sum(lanes: &[i8]) -> u64 {
+    sum(lanes)
+}
+
+#[inline(always)]
+fn sum(lanes: &[i8]) -> u64 {
+    let (groups, _) = lanes.as_chunks::<128>();
+    let mut sums = [0u64; 16];
+    for group in groups {
+        let (words, _) = group.as_chunks::<8>();
+        for (sum, word) in sums.iter_mut().zip(words) {
+            *sum = sum.wrapping_add(u64::from_ne_bytes(word.map(i8::cast_unsigned)));
+        }
+    }
+    sums.iter().fold(0, |all, sum| all.wrapping_add(*sum))
 }
 
 fn building() -> Result<(), Box<dyn Error>> {

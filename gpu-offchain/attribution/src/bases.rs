@@ -1,18 +1,26 @@
 //! The bases an index rotates into: fitted to gradients, held in fixed point, applied to every gradient.
 //!
-//! Left and right basis of a block are eigenvectors of Σ SSᵀ and Σ SᵀS over the drawn rows' matrices S; in
-//! them the mean squared entries Λ are the eigenvalues of the Fisher matrix's best approximation by such a
-//! product (George et al., Fast approximate natural gradient descent in a Kronecker-factored eigenbasis).
-//! What is applied are the committed fixed-point numbers, so everyone who has them applies the same.
+//! Left and right basis of a block are eigenvectors of Σ w·SSᵀ and Σ w·SᵀS over the drawn rows' matrices S; in
+//! them the weighted mean squared entries Λ are the eigenvalues of the Fisher matrix's best approximation by
+//! such a product (George et al., Fast approximate natural gradient descent in a Kronecker-factored
+//! eigenbasis). What is applied are the committed fixed-point numbers, so everyone who has them applies the
+//! same.
+//!
+//! A row weighs w = ‖g‖^(−3/2), ‖g‖ the length of its gradient over all blocks, times one number that leaves
+//! Σ w‖g‖² = Σ‖g‖². The curvature of a loss falls in proportion to the part that is left to learn of a row,
+//! the square of its gradient with the square of that; so unweighted the rows that a model knows well hardly
+//! count, and a few that it never learns (mislabelled, say) decide what everyone is divided by.
+//! docs/results/lds.md has what this is worth.
 
 use crate::{
     eigen::symmetric,
     gradient::Gradient,
+    judge::BasisFlaw,
     threads::{in_order, pieces},
     Error, Result,
 };
 use openledger_attribution::{
-    bases::{orthonormal, BasisLeaf, Place, Spectrum, MAX_SPECTRUM_EXPONENT, ONE},
+    bases::{blocks_agree, diagonal, orthonormal, BasisLeaf, Place, Spectrum, MAX_SPECTRUM_EXPONENT, ONE},
     sketch::{Layout, Module},
 };
 
@@ -54,14 +62,23 @@ impl Bases {
         read: &ReadGradient<'_>,
         threads: usize,
     ) -> Result<Self> {
-        let vectors = fit_vectors(layout, names, count, read, threads)?;
+        let roots = roots_of_weights(count, read, threads)?;
+        let read = |at: usize| weighted(&roots, at, read);
+        let squares = squares(layout, count, &read, threads)?;
+        let vectors = fit_vectors(layout, names, &squares, threads)?;
         // Eigenvalues of 1 and no damping: only the rotation.
         let rotation = Self::from_parts(layout, &vectors, None, rho)?;
-        let lanes = layout.lanes() as usize;
+        let total = rotation.mean_squares(count, &read, threads)?;
+        Self::from_parts(layout, &vectors, Some(&total), rho)
+    }
+
+    /// The mean of the squares of every lane of `count` gradients.
+    fn mean_squares(&self, count: usize, read: &ReadGradient<'_>, threads: usize) -> Result<Vec<f64>> {
+        let lanes = self.blocks.iter().map(|block| block.weights.len()).sum();
         let sums = in_order(&pieces(count, PIECE), threads, |piece| {
             let mut sums = vec![0.0; lanes];
             for at in piece.clone() {
-                for (sum, value) in sums.iter_mut().zip(rotation.apply(&read(at)?)) {
+                for (sum, value) in sums.iter_mut().zip(self.apply(&read(at)?)) {
                     *sum += value * value;
                 }
             }
@@ -76,7 +93,66 @@ impl Bases {
         for sum in &mut total {
             *sum /= count.max(1) as f64;
         }
-        Self::from_parts(layout, &vectors, Some(&total), rho)
+        Ok(total)
+    }
+
+    /// What a committee's member finds who computed the drawn rows' gradients anew: the first thing that is
+    /// wrong with these bases, none if nothing is. The bits do not depend on `threads`.
+    pub(crate) fn judge(
+        &self,
+        layout: &Layout,
+        rho: u32,
+        count: usize,
+        read: &ReadGradient<'_>,
+        threads: usize,
+    ) -> Result<Option<BasisFlaw>> {
+        if let Some((block, is_left)) = self.flaw(layout) {
+            return Ok(Some(BasisFlaw::NotOrthonormal { block, is_left }));
+        }
+        let roots = roots_of_weights(count, read, threads)?;
+        let read = |at: usize| weighted(&roots, at, read);
+        let squares = squares(layout, count, &read, threads)?;
+        let mut rotation = self.clone();
+        for (at, (block, [left, right])) in rotation.blocks.iter_mut().zip(&squares).enumerate() {
+            let mut straight = vec![0.0; block.right.len()];
+            for i in 0..block.columns {
+                for j in 0..block.columns {
+                    straight[i * block.columns + j] = block.right[j * block.columns + i];
+                }
+            }
+            for (covariance, vectors, size, is_left) in [
+                (left, &block.left, block.rows, true),
+                (right, &straight, block.columns, false),
+            ] {
+                if !is_diagonal(covariance, vectors, size) {
+                    return Ok(Some(BasisFlaw::NotDiagonal { block: at, is_left }));
+                }
+            }
+            block.weights.fill(1.0);
+        }
+        let found = rotation.mean_squares(count, &read, threads)?;
+        let mut found = found.as_slice();
+        let mut leaves = self.leaves.as_slice();
+        for (block, module) in layout.modules.iter().enumerate() {
+            let (rows, columns) = (usize::from(module.rows), usize::from(module.columns));
+            let (lanes, rest) = found.split_at(rows * columns);
+            found = rest;
+            let again: Vec<Spectrum> = lanes.chunks_exact(columns).map(spectrum).collect();
+            let committed: Vec<Spectrum> = leaves
+                .iter()
+                .skip(rows + columns)
+                .take(rows)
+                .filter_map(|leaf| match leaf {
+                    BasisLeaf::Spectrum(spectrum) => Some(spectrum.clone()),
+                    BasisLeaf::Vector(_) => None,
+                })
+                .collect();
+            leaves = leaves.get(2 * rows + columns..).unwrap_or_default();
+            if !blocks_agree(&committed, &again, rho) {
+                return Ok(Some(BasisFlaw::Eigenvalues { block }));
+            }
+        }
+        Ok(None)
     }
 
     /// Vectors by block, left then right; eigenvalues of all lanes, or none for the rotation alone.
@@ -255,14 +331,91 @@ impl Block {
     }
 }
 
-/// The vectors of all blocks, left and right.
-fn fit_vectors(
+/// What each row's gradient is multiplied by: the square root of its weight. A row without gradient has none.
+///
+/// Only square roots and divisions, so that every machine gets the same bits.
+fn roots_of_weights(count: usize, read: &ReadGradient<'_>, threads: usize) -> Result<Vec<f64>> {
+    let squares = in_order(&pieces(count, PIECE), threads, |piece| {
+        let square = |at| {
+            let gradient = read(at)?;
+            let square = |lane: &f32| f64::from(*lane) * f64::from(*lane);
+            Ok::<f64, Error>(gradient.lanes.iter().map(square).sum())
+        };
+        piece.clone().map(square).collect::<Result<Vec<f64>>>()
+    })?
+    .concat();
+    // ‖g‖^(−3/4), the eighth root of ‖g‖² to the power of −3.
+    let root = |square: &f64| {
+        let fourth = square.sqrt().sqrt();
+        let divisor = fourth * fourth.sqrt();
+        if divisor > 0.0 {
+            1.0 / divisor
+        } else {
+            0.0
+        }
+    };
+    let roots: Vec<f64> = squares.iter().map(root).collect();
+    let weighted: f64 = squares
+        .iter()
+        .zip(&roots)
+        .map(|(square, root)| square * root * root)
+        .sum();
+    if weighted <= 0.0 {
+        return Ok(roots);
+    }
+    let scale = (squares.iter().sum::<f64>() / weighted).sqrt();
+    Ok(roots.iter().map(|root| root * scale).collect())
+}
+
+/// A drawn row's gradient times the root of its weight.
+fn weighted(roots: &[f64], at: usize, read: &ReadGradient<'_>) -> Result<Gradient> {
+    let mut gradient = read(at)?;
+    let root = roots.get(at).copied().unwrap_or(0.0);
+    for lane in &mut gradient.lanes {
+        *lane = (f64::from(*lane) * root) as f32;
+    }
+    Ok(gradient)
+}
+
+/// Whether a covariance [size, size] is diagonal in these vectors, as the chain's rule has it.
+fn is_diagonal(covariance: &[f64], vectors: &[f64], size: usize) -> bool {
+    let product = |matrix: &[f64], vector: &[f64]| -> Vec<f64> {
+        let times = |row: &[f64]| row.iter().zip(vector).map(|(a, b)| a * b).sum();
+        matrix.chunks_exact(size.max(1)).map(times).collect()
+    };
+    // Row i: V·C·v_i.
+    let turned: Vec<Vec<f64>> = vectors
+        .chunks_exact(size.max(1))
+        .map(|vector| product(vectors, &product(covariance, vector)))
+        .collect();
+    let peak = turned
+        .iter()
+        .flatten()
+        .fold(0.0f64, |peak, entry| peak.max(entry.abs()));
+    if peak <= 0.0 {
+        return true;
+    }
+    let fixed: Vec<Vec<i64>> = turned
+        .iter()
+        .map(|row| {
+            row.iter()
+                .map(|entry| (entry / peak * FIXED).round() as i64)
+                .collect()
+        })
+        .collect();
+    diagonal(&fixed) == Some(true)
+}
+
+/// The unit that a covariance's largest entry is counted in: 2^16 squares of it fit 128 bits.
+const FIXED: f64 = (1u64 << 48) as f64;
+
+/// Σ SSᵀ and Σ SᵀS of all blocks.
+fn squares(
     layout: &Layout,
-    names: &[String],
     count: usize,
     read: &ReadGradient<'_>,
     threads: usize,
-) -> Result<Vec<[Vec<Vec<i16>>; 2]>> {
+) -> Result<Vec<[Vec<f64>; 2]>> {
     let squares = |module: &Module| {
         let (rows, columns) = (usize::from(module.rows), usize::from(module.columns));
         [vec![0.0; rows * rows], vec![0.0; columns * columns]]
@@ -288,7 +441,17 @@ fn fit_vectors(
             }
         }
     }
-    let work: Vec<(usize, &[Vec<f64>; 2])> = total.iter().enumerate().collect();
+    Ok(total)
+}
+
+/// The vectors of all blocks, left and right.
+fn fit_vectors(
+    layout: &Layout,
+    names: &[String],
+    squares: &[[Vec<f64>; 2]],
+    threads: usize,
+) -> Result<Vec<[Vec<Vec<i16>>; 2]>> {
+    let work: Vec<(usize, &[Vec<f64>; 2])> = squares.iter().enumerate().collect();
     in_order(&work, threads, |(at, [left, right])| {
         let module = layout.modules[*at];
         let fixed = |matrix: &[f64], size: u16, part: &'static str| {

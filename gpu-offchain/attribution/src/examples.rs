@@ -42,6 +42,10 @@ pub struct Scores {
     pub values: Vec<i128>,
     /// The floor exponent.
     pub floor: i8,
+    /// Score of each query with itself, in the same unit: what eligibility compares with.
+    pub query_norms: Vec<u128>,
+    /// Of each training example: its self-influence.
+    pub row_norms: Vec<u128>,
 }
 
 /// Scores every training example for every query, without the cut of eligibility.
@@ -89,6 +93,11 @@ pub fn influence(
             Ok(quantise(&rule, &bases.apply(gradient)))
         })
     };
+    // Own sketches are valid, and then there is a norm.
+    let norms = |sketches: &[Sketch]| -> Vec<u128> {
+        let norm = |sketch: &Sketch| rule.norm(sketch.view()).unwrap_or(0);
+        sketches.iter().map(norm).collect()
+    };
     let row_sketches = sketches(&rows)?;
     let query_sketches = sketches(&gradients(query)?)?;
     let lanes: Vec<i8> = row_sketches
@@ -125,6 +134,8 @@ pub fn influence(
         rows: row_sketches.len(),
         values: values.concat(),
         floor: rule.floor(),
+        query_norms: norms(&query_sketches),
+        row_norms: norms(&row_sketches),
     })
 }
 
@@ -138,7 +149,8 @@ impl Scores {
     /// Writes `scores` f64 [queries, rows] and `scores_i128` u8 [queries, rows, 16], little-endian, the
     /// numbers as they are in the index's unit.
     ///
-    /// `scores` are nearest to the integers of `scores_i128`, in the same unit.
+    /// `scores` are nearest to the integers of `scores_i128`, in the same unit. Beside them `query_norms` f64
+    /// [queries] and `row_norms` f64 [rows], each example's score with itself.
     pub fn write(&self, path: &Path) -> Result<()> {
         let flaw = |error: safetensors::SafeTensorError| Error::Factors {
             path: path.to_path_buf(),
@@ -151,7 +163,18 @@ impl Scores {
             .collect();
         let exact: Vec<u8> = self.values.iter().flat_map(|v| v.to_le_bytes()).collect();
         let shape = vec![self.queries, self.rows];
+        let bytes =
+            |norms: &[u128]| -> Vec<u8> { norms.iter().flat_map(|v| (*v as f64).to_le_bytes()).collect() };
+        let (query_norms, row_norms) = (bytes(&self.query_norms), bytes(&self.row_norms));
         let tensors = [
+            (
+                "query_norms",
+                TensorView::new(Dtype::F64, vec![self.queries], &query_norms).map_err(flaw)?,
+            ),
+            (
+                "row_norms",
+                TensorView::new(Dtype::F64, vec![self.rows], &row_norms).map_err(flaw)?,
+            ),
             (
                 "scores",
                 TensorView::new(Dtype::F64, shape.clone(), &floats).map_err(flaw)?,

@@ -249,3 +249,35 @@ fn an_index_without_rows_answers_nothing() {
     assert!(query.sketch.lanes.iter().all(|lane| *lane == 0));
     assert!(query.leaves()[0].node(0).is_some());
 }
+
+#[test]
+fn bases_are_judged_by_the_gradients_they_come_from() {
+    let world = World::new();
+    let index = world.build();
+    let honest = |row: u64| Ok(unit_gradient(&world.sketcher, world.seed, &index.unit(row)?));
+    assert_eq!(index.judge_bases(honest, 2).unwrap(), None);
+
+    // Another machine's rounding: honest as well, though not a bit is the same.
+    let rounded = |row: u64| {
+        let unit = index.unit(row)?;
+        let noise = 1.0 + 2e-6 * ((row * 37 % 11) as f32 / 11.0 - 0.5);
+        let mut gradient = world.sketcher.start();
+        let mut rng = common::Rng(world.seed ^ unit.row.wrapping_mul(0x1234_5678_9ABC_DEF1));
+        let topic = world.seed ^ unit.record.contribution;
+        let modules = world.sketcher.modules();
+        let factors = common::factors(&mut rng, modules, topic, unit.tokens.len().min(20));
+        for (module, (x, delta)) in factors.iter().enumerate() {
+            let x: Vec<f32> = x.iter().map(|value| value * noise).collect();
+            gradient.add(module, &x, delta)?;
+        }
+        Ok(gradient.finish())
+    };
+    assert_eq!(index.judge_bases(rounded, 1).unwrap(), None);
+
+    // Bases of other rows: as many, but not these.
+    let strange = |row: u64| {
+        let other = index.unit((row + 1) % 3)?;
+        Ok(unit_gradient(&world.sketcher, world.seed, &other))
+    };
+    assert!(index.judge_bases(strange, 2).unwrap().is_some());
+}

@@ -14,7 +14,7 @@ fn scores_foretell_what_is_learnt_and_damping_and_size_matter_as_they_should() {
     let (decay, seed) = (1e-3, 11);
     println!("data seed {seed}");
     let (train, test) = digits::read(&data, seed).unwrap();
-    let truth = digits::Truth::new(&train, &test, 50, 2, decay, seed);
+    let truth = digits::Truth::new(&train, &test, 40, 2, decay, seed);
     let nets = digits::models(&train, 2, decay, seed);
     let score = |projection, rho| {
         let rules = IndexRules {
@@ -36,4 +36,4 @@ fn scores_foretell_what_is_learnt_and_damping_and_size_matter_as_they_should() {
 }
 
 /// Of one model; the short truth is noisier than the full one.
-const LEAST: f64 = 0.56;
+const LEAST: f64 = 0.62;

@@ -4,13 +4,17 @@ mod common;
 
 use common::{seed, Rng, World};
 use openledger_attribution::{list::ListBuilder, sketch::SketchLeaf};
-use openledger_influence::{cpu_backend, Avx2, LaneMatrix, Scalar, ScoreBackend};
+use openledger_influence::{cpu_backend, Avx2, Avx512, LaneMatrix, Scalar, ScoreBackend};
 
 fn backends() -> Vec<Box<dyn ScoreBackend>> {
     let mut all: Vec<Box<dyn ScoreBackend>> = vec![Box::new(Scalar)];
     match Avx2::new() {
         Some(avx2) => all.push(Box::new(avx2)),
         None => println!("no AVX2 here: only the scalar backend is tested"),
+    }
+    match Avx512::new() {
+        Some(avx512) => all.push(Box::new(avx512)),
+        None => println!("no AVX-512 with VNNI here: it is not tested"),
     }
     all
 }

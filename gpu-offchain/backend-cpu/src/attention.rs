@@ -19,7 +19,7 @@ pub(crate) struct Task {
 }
 
 // Query rows that are worked on together.
-const BLOCK: usize = 32;
+pub(crate) const BLOCK: usize = 32;
 
 impl Task {
     fn scale<F: Real>(&self) -> F {

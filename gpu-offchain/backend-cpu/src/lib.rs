@@ -10,11 +10,13 @@
 mod attention;
 mod gemm;
 mod lanes;
+mod paged;
 mod rows;
 
 use std::marker::PhantomData;
 
-use openledger_engine::backend::{AdamStep, Backend, Gemm, Heads, Layout, LoraGroup, Segment};
+use openledger_engine::backend::{AdamStep, Backend, Gemm, Heads, Layout, LoraGroup, PagedSegment, Segment};
+use openledger_engine::sampler::{self, Draw, Sampled};
 use openledger_engine::Real;
 use rayon::prelude::*;
 
@@ -86,6 +88,29 @@ fn split_rows<F: Send>(out: &mut [F], width: usize, cost: usize, f: impl Fn(usiz
 }
 
 impl<F: Real> Cpu<F> {
+    /// Calls `f` with every group and its rows of `out`, each `width` wide; many groups on many threads.
+    fn each_group(
+        &self,
+        groups: &[LoraGroup<'_, Vec<F>>],
+        width: usize,
+        out: &mut [F],
+        f: impl Fn(&LoraGroup<'_, Vec<F>>, &mut [F]) + Sync,
+    ) {
+        let mut parts = Vec::with_capacity(groups.len());
+        let (mut rest, mut at) = (out, 0);
+        for g in groups {
+            assert!(g.start >= at, "groups must be in the order of their rows");
+            let (_, after) = rest.split_at_mut((g.start - at) * width);
+            let (own, after) = after.split_at_mut(g.rows * width);
+            (rest, at) = (after, g.start + g.rows);
+            parts.push((g, own));
+        }
+        if parts.len() < 2 || rayon::current_num_threads() == 1 {
+            return parts.into_iter().for_each(|(g, own)| f(g, own));
+        }
+        parts.into_par_iter().for_each(|(g, own)| f(g, own));
+    }
+
     #[allow(clippy::too_many_arguments)]
     fn product(&self, op: Gemm, a: &[F], lda: usize, b: &[F], c: &mut [F], ldc: usize) {
         let Gemm { n, k, .. } = op;
@@ -97,23 +122,34 @@ impl<F: Real> Cpu<F> {
         let simd = self.simd;
         match op.layout {
             Layout::Forward if op.m < 8 && n * k * op.m >= 2 * GRAIN && ldc == n => {
-                // Few rows: split the columns.
-                let part = n.div_ceil(rayon::current_num_threads() * 2).next_multiple_of(12);
-                for (i, c) in c.chunks_mut(ldc).enumerate() {
+                // Few rows: split the columns, so that B is read once for all of them.
+                let part = n.div_ceil(rayon::current_num_threads() * 4).next_multiple_of(12);
+                if op.m == 1 {
                     c.par_chunks_mut(part).enumerate().for_each(|(j, c)| {
                         let (from, n) = (j * part * k, c.len());
-                        gemm::forward(
-                            simd,
-                            &a[i * lda..],
-                            lda,
-                            &b[from..from + n * k],
-                            n,
-                            k,
-                            c,
-                            n,
-                            store,
-                        );
+                        gemm::forward(simd, a, lda, &b[from..from + n * k], n, k, c, n, store);
                     });
+                    return;
+                }
+                let before: &[F] = c;
+                let parts: Vec<(usize, Vec<F>)> = (0..n.div_ceil(part))
+                    .into_par_iter()
+                    .map(|j| {
+                        let (from, cols) = (j * part, part.min(n - j * part));
+                        let mut own = Vec::with_capacity(op.m * cols);
+                        for row in before.chunks(n) {
+                            own.extend_from_slice(&row[from..from + cols]);
+                        }
+                        let b = &b[from * k..(from + cols) * k];
+                        gemm::forward(simd, a, lda, b, cols, k, &mut own, cols, store);
+                        (from, own)
+                    })
+                    .collect();
+                for (from, own) in parts {
+                    let cols = own.len() / op.m;
+                    for (row, own) in c.chunks_mut(n).zip(own.chunks(cols)) {
+                        row[from..from + cols].copy_from_slice(own);
+                    }
                 }
             }
             Layout::Forward => split_rows(c, ldc, n * k, |row, c| {
@@ -282,6 +318,31 @@ impl<F: Real> Backend for Cpu<F> {
         }
     }
 
+    fn rope_paged_kv(
+        &self,
+        heads: Heads,
+        page: usize,
+        table: &Vec<F>,
+        positions: &[u32],
+        slots: &[u32],
+        q: &mut Vec<F>,
+        k: &Vec<F>,
+        v: &Vec<F>,
+        k_cache: &mut Vec<F>,
+        v_cache: &mut Vec<F>,
+    ) {
+        let (qd, kd, dim) = (heads.q * heads.dim, heads.kv * heads.dim, heads.dim);
+        let mut key = vec![F::ZERO; kd];
+        for (i, (position, slot)) in positions.iter().zip(slots).enumerate() {
+            let line = &table[*position as usize * dim..(*position as usize + 1) * dim];
+            rows::rotate(&mut q[i * qd..(i + 1) * qd], dim, line, F::ONE);
+            key.copy_from_slice(&k[i * kd..(i + 1) * kd]);
+            rows::rotate(&mut key, dim, line, F::ONE);
+            let values = &v[i * kd..(i + 1) * kd];
+            paged::put(heads, page, *slot as usize, &key, values, k_cache, v_cache);
+        }
+    }
+
     fn rope_backward(&self, heads: usize, dim: usize, table: &Vec<F>, positions: &[u32], grad: &mut Vec<F>) {
         for (row, position) in grad.chunks_mut(heads * dim).zip(positions) {
             rows::rotate(
@@ -313,6 +374,45 @@ impl<F: Real> Backend for Cpu<F> {
         for (task, o, l) in run(tasks(heads, segments), work) {
             for i in 0..task.segment.q_len {
                 let at = (task.segment.q_start + i) * heads.q + task.head;
+                out[at * dim..(at + 1) * dim].copy_from_slice(&o[i * dim..(i + 1) * dim]);
+                lse[at] = l[i];
+            }
+        }
+    }
+
+    fn paged_attention(
+        &self,
+        heads: Heads,
+        page: usize,
+        segments: &[PagedSegment],
+        tables: &[u32],
+        q: &Vec<F>,
+        k_cache: &Vec<F>,
+        v_cache: &Vec<F>,
+        out: &mut Vec<F>,
+        lse: &mut Vec<F>,
+    ) {
+        let (simd, dim) = (self.simd, heads.dim);
+        let cache = paged::Cache {
+            heads,
+            page,
+            tables,
+            keys: k_cache,
+            values: v_cache,
+        };
+        let all: Vec<(PagedSegment, usize)> = segments
+            .iter()
+            .flat_map(|s| (0..heads.q).map(move |head| (*s, head)))
+            .collect();
+        let work = |(segment, head): (PagedSegment, usize)| {
+            let mut o = vec![F::ZERO; segment.q_len * dim];
+            let mut l = vec![F::ZERO; segment.q_len];
+            paged::forward(simd, cache, segment, head, q, &mut o, &mut l);
+            (segment, head, o, l)
+        };
+        for (segment, head, o, l) in run(all, work) {
+            for i in 0..segment.q_len {
+                let at = (segment.q_start + i) * heads.q + head;
                 out[at * dim..(at + 1) * dim].copy_from_slice(&o[i * dim..(i + 1) * dim]);
                 lse[at] = l[i];
             }
@@ -402,18 +502,11 @@ impl<F: Real> Backend for Cpu<F> {
         stride: usize,
         u: &mut Vec<F>,
     ) {
-        for g in groups {
+        self.each_group(groups, stride, u, |g, u| {
             let op = Gemm::forward(g.rows, d_in, g.pair.rank);
-            let end = (g.start + g.rows - 1) * stride + g.pair.rank;
-            self.product(
-                op,
-                &x[g.start * d_in..],
-                d_in,
-                &g.pair.a,
-                &mut u[g.start * stride..end],
-                stride,
-            );
-        }
+            let end = (g.rows - 1) * stride + g.pair.rank;
+            self.product(op, &x[g.start * d_in..], d_in, &g.pair.a, &mut u[..end], stride);
+        });
     }
 
     fn lora_expand(
@@ -424,13 +517,12 @@ impl<F: Real> Backend for Cpu<F> {
         stride: usize,
         y: &mut Vec<F>,
     ) {
-        for g in groups {
+        self.each_group(groups, d_out, y, |g, y| {
             let op = Gemm::forward(g.rows, g.pair.rank, d_out)
                 .scaled(g.pair.scale)
                 .adding();
-            let rows = g.start * d_out..(g.start + g.rows) * d_out;
-            self.product(op, &u[g.start * stride..], stride, &g.pair.b, &mut y[rows], d_out);
-        }
+            self.product(op, &u[g.start * stride..], stride, &g.pair.b, y, d_out);
+        });
     }
 
     fn cross_entropy(&self, vocab: usize, targets: &[u32], scale: f64, logits: &mut Vec<F>) -> Vec<f64> {
@@ -440,6 +532,17 @@ impl<F: Real> Backend for Cpu<F> {
             .zip(targets)
             .with_min_len((CHUNK / vocab).max(1))
             .map(|(row, target)| rows::cross_entropy(simd, row, *target, scale))
+            .collect()
+    }
+
+    fn sample(&self, logits: &Vec<F>, vocab: usize, draws: &[Draw]) -> Vec<Sampled> {
+        logits
+            .par_chunks(vocab)
+            .zip(draws)
+            .map(|(row, draw)| {
+                let row: Vec<f32> = row.iter().map(|x| x.to_f32()).collect();
+                sampler::sample(&row, draw)
+            })
             .collect()
     }
 

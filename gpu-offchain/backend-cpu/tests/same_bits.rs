@@ -2,7 +2,7 @@
 
 use openledger_backend_cpu::Cpu;
 use openledger_engine::backend::{
-    AdamStep, Backend, Gemm, Heads, Layout, LoraGroup, LoraPair, Segment, IGNORE,
+    AdamStep, Backend, Gemm, Heads, Layout, LoraGroup, LoraPair, PagedSegment, Segment, IGNORE,
 };
 use openledger_engine::sampler::philox;
 
@@ -258,4 +258,90 @@ fn every_other_operation_should_have_the_same_bits_on_both_paths() {
         assert_ne!(out[rows * 20 - 20..], values(rows * 20, 9)[rows * 20 - 20..]);
         vec![u, out]
     });
+}
+
+#[test]
+fn pages_of_any_size_should_give_the_bits_of_a_cache_without_pages() {
+    let heads = Heads { q: 4, kv: 2, dim: 12 };
+    let (rows, kv_len, line) = (37, 91, 91);
+    let (q, k, v) = (
+        values(rows * 48, 1),
+        values(kv_len * 24, 2),
+        values(kv_len * 24, 3),
+    );
+    let table = values(line * 12, 4);
+    let positions: Vec<u32> = (0..kv_len as u32).collect();
+    let plain = both("no pages", |be| {
+        let (mut keys, mut cached) = (vec![0.0; kv_len * 24], vec![0.0; kv_len * 24]);
+        let mut none = vec![0.0; kv_len * 48];
+        be.rope_kv(
+            heads,
+            &table,
+            &positions,
+            &positions,
+            &mut none,
+            &k,
+            &v,
+            &mut keys,
+            &mut cached,
+        );
+        let (mut out, mut lse) = (vec![0.0; rows * 48], vec![0.0; rows * 4]);
+        let segment = Segment {
+            q_start: 0,
+            q_len: rows,
+            kv_start: 0,
+            kv_len,
+        };
+        be.attention(heads, &[segment], &q, &keys, &cached, &mut out, &mut lse);
+        vec![out, lse]
+    });
+    for page in [1, 5, 8, 16, 32, 64, 128] {
+        let paged = both("pages", |be| {
+            let count = kv_len.div_ceil(page);
+            // Backwards, with a page of something else between.
+            let tables: Vec<u32> = (0..count as u32)
+                .map(|p| (2 * (count as u32 - 1 - p)) + 1)
+                .collect();
+            let slots: Vec<u32> = (0..kv_len)
+                .map(|t| tables[t / page] * page as u32 + (t % page) as u32)
+                .collect();
+            let len = 2 * count * page * 24;
+            let (mut keys, mut cached) = (vec![f32::MAX; len], vec![f32::MAX; len]);
+            let mut none = vec![0.0; kv_len * 48];
+            be.rope_paged_kv(
+                heads,
+                page,
+                &table,
+                &positions,
+                &slots,
+                &mut none,
+                &k,
+                &v,
+                &mut keys,
+                &mut cached,
+            );
+            let (mut out, mut lse) = (vec![0.0; rows * 48], vec![0.0; rows * 4]);
+            let segment = PagedSegment {
+                q_start: 0,
+                q_len: rows,
+                table_start: 0,
+                kv_len,
+            };
+            be.paged_attention(
+                heads,
+                page,
+                &[segment],
+                &tables,
+                &q,
+                &keys,
+                &cached,
+                &mut out,
+                &mut lse,
+            );
+            vec![out, lse]
+        });
+        for (a, b) in paged.iter().zip(&plain) {
+            assert_eq!(bits(a), bits(b), "pages of {page}");
+        }
+    }
 }

@@ -7,12 +7,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use openledger_backend_cuda::{Buf, Cuda, Scorer};
-use openledger_engine::backend::{Backend, LoraPair, Segment};
+use openledger_engine::backend::{Backend, LoraPair, PagedSegment};
 use openledger_engine::sampler::Draw;
 use openledger_engine::{forward, Batch, DeviceAdapter, KvCache, Net};
 use openledger_influence::{LaneMatrix, ScoreBackend};
 use openledger_model::{BaseModel, ModelConfig, Target};
 use serde_json::json;
+
+use anyhow::Context;
 
 use crate::checks::bytes;
 use crate::ops::{fault, values};
@@ -21,6 +23,8 @@ const TIMES: usize = 7;
 const STEPS: usize = 16;
 // Keys a sequence has when its first timed token is decoded.
 const PROMPT: usize = 128;
+// Tokens of a page; sequences have whole pages.
+const PAGE: usize = 16;
 const RANK: usize = 16;
 
 fn median(mut x: Vec<f64>) -> f64 {
@@ -187,7 +191,7 @@ fn adapter(cuda: &Cuda, config: &ModelConfig, seed: u64) -> DeviceAdapter<Buf> {
 /// Seconds a step of one token for every sequence of a batch; sequence i uses adapter i modulo their number.
 fn decode(net: &Net<Cuda>, batch: usize, adapters: &[DeviceAdapter<Buf>]) -> anyhow::Result<f64> {
     let room = PROMPT + STEPS;
-    let mut cache = KvCache::new(net, batch * room);
+    let mut cache = KvCache::new(net, PAGE, batch * room / PAGE);
     let vocab = net.config().vocab_size;
     let mut seconds = Vec::new();
     for time in 0..TIMES + 2 {
@@ -200,10 +204,10 @@ fn decode(net: &Net<Cuda>, batch: usize, adapters: &[DeviceAdapter<Buf>]) -> any
                 positions: vec![at as u32; batch],
                 slots: (0..batch).map(|i| (i * room + at) as u32).collect(),
                 segments: (0..batch)
-                    .map(|i| Segment {
+                    .map(|i| PagedSegment {
                         q_start: i,
                         q_len: 1,
-                        kv_start: i * room,
+                        table_start: i * room / PAGE,
                         kv_len: at + 1,
                     })
                     .collect(),
@@ -212,12 +216,15 @@ fn decode(net: &Net<Cuda>, batch: usize, adapters: &[DeviceAdapter<Buf>]) -> any
                     [one] => vec![(0, batch, one)],
                     many => (0..batch).map(|i| (i, 1, &many[i % many.len()])).collect(),
                 },
+                tables: (0..(batch * room / PAGE) as u32).collect(),
                 outputs: (0..batch as u32).collect(),
             };
-            let logits = forward(net, &step, &mut cache);
+            let logits = forward(net, &step, &mut cache).context("no logits")?;
             let draws: Vec<Draw> = (0..batch)
                 .map(|i| Draw {
                     temperature: 1.0,
+                    top_k: 0,
+                    alternatives: 0,
                     top_p: 1.0,
                     seed: i as u64,
                     position: at as u32,
@@ -241,7 +248,7 @@ fn decode(net: &Net<Cuda>, batch: usize, adapters: &[DeviceAdapter<Buf>]) -> any
 /// Seconds for a prompt of 2,048 tokens with an adapter.
 fn prompt(net: &Net<Cuda>, adapters: &[DeviceAdapter<Buf>]) -> anyhow::Result<f64> {
     let n = 2_048;
-    let mut cache = KvCache::new(net, n);
+    let mut cache = KvCache::new(net, PAGE, n / PAGE);
     let mut seconds = Vec::new();
     for time in 0..TIMES + 2 {
         let start = Instant::now();
@@ -249,13 +256,14 @@ fn prompt(net: &Net<Cuda>, adapters: &[DeviceAdapter<Buf>]) -> anyhow::Result<f6
             tokens: (0..n as u32).collect(),
             positions: (0..n as u32).collect(),
             slots: (0..n as u32).collect(),
-            segments: vec![Segment {
+            segments: vec![PagedSegment {
                 q_start: 0,
                 q_len: n,
-                kv_start: 0,
+                table_start: 0,
                 kv_len: n,
             }],
             adapters: adapters.iter().map(|one| (0, n, one)).collect(),
+            tables: (0..(n / PAGE) as u32).collect(),
             outputs: vec![n as u32 - 1],
         };
         let logits = forward(net, &batch, &mut cache);

@@ -335,6 +335,8 @@ pub(crate) fn chosen<B: Backend<Elem = f32>>(be: &B, seed: u64) -> (Vec<u32>, Ve
     let draws: Vec<Draw> = (0..rows)
         .map(|i| Draw {
             temperature: [0.0, 0.7, 1.0, 1.3][i % 4],
+            top_k: 0,
+            alternatives: 0,
             top_p: if i % 8 == 1 { 0.9 } else { 1.0 },
             seed: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(i as u64),
             position: i as u32 * 3,

@@ -1,6 +1,6 @@
 //! Attention: rows over pages or consecutive keys, tiles for long prompts in fast mode, gradients.
 
-use openledger_engine::backend::{Heads, Segment};
+use openledger_engine::backend::{Heads, PagedSegment, Segment};
 
 use crate::buf::Buf;
 use crate::device::{Arg, Device, Mode};
@@ -40,6 +40,17 @@ impl From<&Segment> for Place {
             q_start: s.q_start,
             q_len: s.q_len,
             kv_start: s.kv_start,
+            kv_len: s.kv_len,
+        }
+    }
+}
+
+impl From<&PagedSegment> for Place {
+    fn from(s: &PagedSegment) -> Self {
+        Place {
+            q_start: s.q_start,
+            q_len: s.q_len,
+            kv_start: s.table_start,
             kv_len: s.kv_len,
         }
     }

@@ -27,7 +27,9 @@ mod score;
 
 use std::sync::Arc;
 
-use openledger_engine::backend::{AdamStep, Backend, Gemm, Heads, LoraGroup, LoraPair, Segment};
+use openledger_engine::backend::{
+    AdamStep, Backend, Gemm, Heads, LoraGroup, LoraPair, PagedSegment, Segment,
+};
 use openledger_engine::sampler::{Draw, Sampled};
 
 use crate::attention::Pages;
@@ -266,6 +268,23 @@ impl Backend for Cuda {
         self.0.run(|| (), op);
     }
 
+    fn rope_paged_kv(
+        &self,
+        heads: Heads,
+        _page: usize,
+        table: &Buf,
+        positions: &[u32],
+        slots: &[u32],
+        q: &mut Buf,
+        k: &Buf,
+        v: &Buf,
+        k_cache: &mut Buf,
+        v_cache: &mut Buf,
+    ) {
+        // A page's tokens are rows one after another, so that a slot is a row.
+        self.rope_kv(heads, table, positions, slots, q, k, v, k_cache, v_cache);
+    }
+
     fn rope_backward(&self, heads: usize, dim: usize, table: &Buf, positions: &[u32], grad: &mut Buf) {
         self.0
             .run(|| (), || self.0.rope_backward(heads, dim, table, positions, grad));
@@ -290,6 +309,22 @@ impl Backend for Cuda {
             || (),
             || self.0.attention(heads, rows, &places, q, k, v, out, lse),
         );
+    }
+
+    fn paged_attention(
+        &self,
+        heads: Heads,
+        page: usize,
+        segments: &[PagedSegment],
+        tables: &[u32],
+        q: &Buf,
+        k_cache: &Buf,
+        v_cache: &Buf,
+        out: &mut Buf,
+        lse: &mut Buf,
+    ) {
+        let places: Vec<Place> = segments.iter().map(Place::from).collect();
+        self.attention_over_pages(heads, page, &places, tables, q, k_cache, v_cache, out, lse);
     }
 
     fn attention_backward(
@@ -343,9 +378,12 @@ impl Backend for Cuda {
         let none = Sampled {
             id: 0,
             logprob: f32::NAN,
+            top: vec![],
         };
-        self.0
-            .run(|| vec![none; draws.len()], || self.0.sample(logits, vocab, draws))
+        self.0.run(
+            || vec![none.clone(); draws.len()],
+            || self.0.sample(logits, vocab, draws),
+        )
     }
 
     fn adamw(&self, step: AdamStep, grad: &Buf, m: &mut Buf, v: &mut Buf, param: &mut Buf) {

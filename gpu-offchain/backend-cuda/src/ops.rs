@@ -271,14 +271,17 @@ impl Device {
         let (ids, logprobs) = rows;
         let mut chosen = Vec::with_capacity(draws.len());
         for (i, draw) in draws.iter().enumerate() {
-            chosen.push(if draw.temperature > 0.0 && draw.top_p < 1.0 {
-                sample(&self.row(logits, i, vocab)?, draw)
-            } else {
-                Sampled {
-                    id: ids[i],
-                    logprob: logprobs[i],
-                }
-            });
+            chosen.push(
+                if draw.alternatives > 0 || draw.temperature > 0.0 && (draw.top_p < 1.0 || draw.top_k > 0) {
+                    sample(&self.row(logits, i, vocab)?, draw)
+                } else {
+                    Sampled {
+                        id: ids[i],
+                        logprob: logprobs[i],
+                        top: vec![],
+                    }
+                },
+            );
         }
         Ok(chosen)
     }

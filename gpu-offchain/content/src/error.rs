@@ -18,7 +18,7 @@ pub enum Error {
     #[error("reading failed: {0}")]
     Stream(std::io::Error),
     /// A kind of file that is not read.
-    #[error("{path} has an ending that is not known: bring .txt, .md, .jsonl or .csv")]
+    #[error("{path} has an ending that is not known: bring .txt, .md, .jsonl, .csv, .parquet or .pdf")]
     Format {
         /// The file.
         path: PathBuf,
@@ -31,6 +31,9 @@ pub enum Error {
         /// What is wrong and what is expected.
         what: String,
     },
+    /// A file that a child process could not parse.
+    #[error("{0}")]
+    Parse(String),
     /// The same, with the file.
     #[error("{path}: {source}")]
     File {
@@ -76,7 +79,7 @@ pub enum Error {
         expected_bytes: u128,
     },
     /// Text that is no CID, or one of a kind that is not used here.
-    #[error("{text} is not a CID of version 1 with raw bytes and SHA-256: {what}")]
+    #[error("{text} is not a CID of version 1 of raw bytes or a file, with SHA-256: {what}")]
     Cid {
         /// What was given.
         text: String,
@@ -89,6 +92,26 @@ pub enum Error {
     /// A block whose bytes are not those of its CID.
     #[error("block {0} is corrupted and was refused: fetch it again")]
     Corrupt(Cid),
+    /// A block that is no list of parts, or one that contradicts itself.
+    #[error("block {cid} is not a file's: {what}; it was made wrongly, so get the file elsewhere")]
+    Node {
+        /// The block.
+        cid: Cid,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// A block that is on the block list.
+    #[error("block {0} is on this store's block list: `content deny --undo` takes it off")]
+    Denied(Cid),
+    /// A list beside the blocks that is damaged.
+    #[error("{path} is damaged: delete it, then publish or deny the file it names again")]
+    Marks {
+        /// The list.
+        path: PathBuf,
+    },
+    /// Content that cannot be sealed or opened, or a key that cannot be used.
+    #[error("{0}")]
+    Sealed(String),
     /// Contributions that contradict each other.
     #[error("{0}")]
     Version(String),

@@ -4,12 +4,16 @@
 //! | --- | --- |
 //! | `.txt` | the file |
 //! | `.md` | a section: from a heading of level 1 or 2 to the next; code blocks are left alone |
-//! | `.jsonl` | a line: a string, or an object's `text` or `content` |
-//! | `.csv` | a row: its column `text` or `content`, else all its fields as `name: value` lines |
+//! | `.jsonl` | a line: a string, or an object's `text`, `content` or pair |
+//! | `.csv`, `.parquet` | a row: its column `text`, `content` or pair, else all its fields as `name: value` lines |
+//! | `.pdf` | a page |
 //!
-//! Texts that are empty in canonical form are left out. Only one record is in memory at a time.
+//! A pair is `prompt` and `response`, `question` and `answer`, or `instruction` and `output`: the first, a blank
+//! line, the second. Texts that are empty in canonical form are left out, as are pairs with an empty half. Only
+//! one record is in memory at a time. PDF and Parquet need a program that lets a child parse them
+//! ([`sandbox`](crate::sandbox)).
 
-use crate::{record::MAX_RECORD_BYTES, Error, Record, Result};
+use crate::{record::MAX_RAW, sandbox, shape::Shape, Error, Record, Result};
 use serde_json::Value;
 use std::{
     fs::{self, File},
@@ -28,6 +32,10 @@ pub enum Format {
     JsonLines,
     /// Comma-separated values with a head line.
     Csv,
+    /// Columns in the Parquet format.
+    Parquet,
+    /// Pages.
+    Pdf,
 }
 
 impl Format {
@@ -39,6 +47,8 @@ impl Format {
             Some("md") => Ok(Self::Markdown),
             Some("jsonl") => Ok(Self::JsonLines),
             Some("csv") => Ok(Self::Csv),
+            Some("parquet") => Ok(Self::Parquet),
+            Some("pdf") => Ok(Self::Pdf),
             _ => Err(Error::Format {
                 path: path.to_path_buf(),
             }),
@@ -46,20 +56,40 @@ impl Format {
     }
 }
 
-/// Bytes that one record may take in a file: what is taken away on the way to canonical form included.
-const MAX_RAW: u64 = 4 * MAX_RECORD_BYTES as u64;
-
 /// All records of a file.
 pub fn read_file(path: &Path) -> Result<Vec<Record>> {
-    let format = Format::of(path)?;
-    let file = File::open(path).map_err(Error::io(path))?;
     let mut records = Vec::new();
-    read_records(format, BufReader::new(file), |record| {
+    read_file_with(path, &sandbox::Limits::default(), |record| {
         records.push(record);
         Ok(())
-    })
-    .map_err(|error| error.in_file(path))?;
+    })?;
     Ok(records)
+}
+
+/// Calls `each` with the records of a file, in order. `limits` are for formats that a child parses.
+///
+/// Errors: what is wrong with the file, with its name, and what `each` returns.
+pub fn read_file_with(
+    path: &Path,
+    limits: &sandbox::Limits,
+    mut each: impl FnMut(Record) -> Result<()>,
+) -> Result<()> {
+    let format = Format::of(path)?;
+    let file = File::open(path).map_err(Error::io(path))?;
+    match format {
+        Format::Parquet | Format::Pdf => {
+            let mut number = 0u64;
+            sandbox::parse(format, file, limits, &mut |text| {
+                number += 1;
+                match Record::checked(text).map_err(|error| error.at(number))? {
+                    Some(record) => each(record),
+                    None => Ok(()),
+                }
+            })
+        }
+        _ => read_records(format, BufReader::new(file), each),
+    }
+    .map_err(|error| error.in_file(path))
 }
 
 /// All records of all files in a folder and the folders in it, files sorted by path. Hidden ones are left
@@ -95,7 +125,8 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
 
 /// Calls `each` with the records of a stream, in order.
 ///
-/// Errors: text that is not UTF-8 or not of the format, a record that is too long, and what `each` returns.
+/// Errors: text that is not UTF-8 or not of the format, a record that is too long, a format that is only read
+/// from files ([`read_file_with`]), and what `each` returns.
 pub fn read_records(
     format: Format,
     input: impl BufRead,
@@ -117,6 +148,9 @@ pub fn read_records(
         Format::Markdown => markdown(input, &mut each),
         Format::JsonLines => json_lines(input, &mut each),
         Format::Csv => csv_rows(input, &mut each),
+        Format::Parquet | Format::Pdf => Err(Error::Parse(
+            "PDF and Parquet are read from files, not from streams: write it to one".into(),
+        )),
     }
 }
 
@@ -197,20 +231,24 @@ fn json_lines(input: impl BufRead, each: &mut dyn FnMut(&str) -> Result<()>) -> 
         let flaw = |what: String| Error::Input { line, what };
         let value: Value = serde_json::from_str(text).map_err(|error| flaw(error.to_string()))?;
         let text = match &value {
-            Value::String(text) => Some(text),
-            Value::Object(fields) => ["text", "content"]
-                .iter()
-                .find_map(|name| fields.get(*name))
-                .and_then(|value| match value {
-                    Value::String(text) => Some(text),
-                    _ => None,
-                }),
+            Value::String(text) => Some(text.clone()),
+            Value::Object(fields) => {
+                let texts = fields.iter().filter(|(_, value)| value.is_string());
+                let (names, texts): (Vec<String>, Vec<&str>) = texts
+                    .map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default()))
+                    .unzip();
+                match Shape::of(&names) {
+                    // Numbers and the like are not worth a record.
+                    Shape::Lines(_) => None,
+                    shape => Some(shape.text(|at| texts.get(at).copied().unwrap_or_default())),
+                }
+            }
             _ => None,
         };
         let text = text.ok_or_else(|| {
-            flaw("expected a string, or an object with a string `text` or `content`".into())
+            flaw("expected a string, or an object with a string `text` or `content`, or `prompt` and `response`".into())
         })?;
-        each(text).map_err(|error| error.at(line))
+        each(&text).map_err(|error| error.at(line))
     })
 }
 
@@ -242,24 +280,12 @@ fn csv_rows(input: impl BufRead, each: &mut dyn FnMut(&str) -> Result<()>) -> Re
         .iter()
         .map(|name| name.trim_start_matches('\u{FEFF}').trim().to_owned())
         .collect();
-    let column = ["text", "content"]
-        .iter()
-        .find_map(|name| head.iter().position(|other| other.eq_ignore_ascii_case(name)));
+    let shape = Shape::of(&head);
     let mut row = csv::StringRecord::new();
     while reader.read_record(&mut row).map_err(flaw)? {
         let line = row.position().map_or(1, csv::Position::line);
-        match column.and_then(|column| row.get(column)) {
-            Some(text) => each(text),
-            None => {
-                let fields = head
-                    .iter()
-                    .zip(&row)
-                    .filter(|(_, value)| !value.trim().is_empty());
-                let all: Vec<String> = fields.map(|(name, value)| format!("{name}: {value}")).collect();
-                each(&all.join("\n"))
-            }
-        }
-        .map_err(|error| error.at(line))?;
+        let text = shape.text(|at| row.get(at).unwrap_or_default());
+        each(&text).map_err(|error| error.at(line))?;
     }
     Ok(())
 }

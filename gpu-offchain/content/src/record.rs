@@ -9,6 +9,9 @@ use openledger_attribution::{
 /// Most bytes a record may have.
 pub const MAX_RECORD_BYTES: usize = 4 << 20;
 
+/// Bytes that one record may take in a file: what is taken away on the way to canonical form included.
+pub(crate) const MAX_RAW: u64 = 4 * MAX_RECORD_BYTES as u64;
+
 /// keccak-256 of a text's bytes; of its canonical form, the record's content hash.
 pub fn content_hash(canonical: &str) -> Hash {
     keccak(&[canonical.as_bytes()])

@@ -4,7 +4,7 @@
 //! any moment it is there whole or not at all. What a kill left behind goes when the store is next opened by
 //! a program that has it alone. Every read checks the bytes against the CID.
 
-use crate::{Cid, Error, Result};
+use crate::{Cid, Codec, Error, Result};
 use sha2::{Digest, Sha256};
 use std::{
     fs::{self, File, OpenOptions},
@@ -62,26 +62,35 @@ impl Store {
         self.put_reader(bytes)
     }
 
+    /// Keeps a block of this kind; otherwise as [`put`](Self::put).
+    pub fn put_as(&self, codec: Codec, bytes: &[u8]) -> Result<Cid> {
+        self.keep(bytes, codec, None)
+    }
+
     /// Keeps what a stream gives as one block, in bounded memory.
     pub fn put_reader(&self, from: impl Read) -> Result<Cid> {
-        self.keep(from, None)
+        self.keep(from, Codec::Raw, None)
     }
 
     /// Keeps a block that came from elsewhere, refused unless it is the one with this CID.
     pub fn put_expected(&self, cid: &Cid, bytes: &[u8]) -> Result<()> {
         crate::verify(cid, bytes)?;
-        self.put(bytes).map(|_| ())
+        self.put_as(cid.codec(), bytes).map(|_| ())
     }
 
     /// The same from a stream.
     pub fn put_expected_reader(&self, cid: &Cid, from: impl Read) -> Result<()> {
-        self.keep(from, Some(cid)).map(|_| ())
+        self.keep(from, cid.codec(), Some(cid)).map(|_| ())
     }
 
-    fn keep(&self, mut from: impl Read, expected: Option<&Cid>) -> Result<Cid> {
+    fn draft(&self) -> Draft {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let name = format!("{}-{number}", std::process::id());
-        let draft = Draft(self.drafts.join(name));
+        Draft(self.drafts.join(name))
+    }
+
+    fn keep(&self, mut from: impl Read, codec: Codec, expected: Option<&Cid>) -> Result<Cid> {
+        let draft = self.draft();
         let mut file = File::create(&draft.0).map_err(Error::io(&draft.0))?;
         let mut digest = Sha256::new();
         let mut chunk = vec![0; CHUNK];
@@ -96,7 +105,7 @@ impl Store {
             digest.update(bytes);
             file.write_all(bytes).map_err(Error::io(&draft.0))?;
         }
-        let cid = Cid::from_digest(digest.finalize().into());
+        let cid = Cid::from_parts(codec, digest.finalize().into());
         if let Some(expected) = expected.filter(|expected| **expected != cid) {
             return Err(Error::Corrupt(*expected));
         }
@@ -110,6 +119,49 @@ impl Store {
         Ok(cid)
     }
 
+    /// Keeps a block whose bytes are durable when this returns, and whose name is after [`settle`](Self::settle)
+    /// with the folder that this returns. A whole block that is there already is not written again.
+    pub(crate) fn place(&self, cid: &Cid, bytes: &[u8]) -> Result<PathBuf> {
+        let path = self.path(cid);
+        let folder = path.parent().unwrap_or(&self.blocks).to_path_buf();
+        if self.has(cid) && self.get(cid).is_ok() {
+            return Ok(folder);
+        }
+        let draft = self.draft();
+        let mut file = File::create(&draft.0).map_err(Error::io(&draft.0))?;
+        file.write_all(bytes).map_err(Error::io(&draft.0))?;
+        file.sync_data().map_err(Error::io(&draft.0))?;
+        fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
+        fs::rename(&draft.0, &path).map_err(Error::io(&path))?;
+        Ok(folder)
+    }
+
+    /// Makes the names in these folders durable.
+    pub(crate) fn settle<'a>(&self, folders: impl IntoIterator<Item = &'a PathBuf>) -> Result<()> {
+        for folder in folders {
+            sync_folder(folder)?;
+        }
+        sync_folder(&self.blocks)
+    }
+
+    /// Where the store is.
+    pub(crate) fn dir(&self) -> &Path {
+        self.blocks.parent().unwrap_or(&self.blocks)
+    }
+
+    /// Replaces a file of the store's own, durably and at once.
+    pub(crate) fn replace(&self, path: &Path, bytes: &[u8]) -> Result<()> {
+        let draft = self.draft();
+        let mut file = File::create(&draft.0).map_err(Error::io(&draft.0))?;
+        file.write_all(bytes).map_err(Error::io(&draft.0))?;
+        file.sync_all().map_err(Error::io(&draft.0))?;
+        let folder = path.parent().unwrap_or(&self.blocks);
+        fs::create_dir_all(folder).map_err(Error::io(folder))?;
+        fs::rename(&draft.0, path).map_err(Error::io(path))?;
+        sync_folder(folder)?;
+        sync_folder(self.dir())
+    }
+
     /// The bytes of a block.
     ///
     /// Errors: [`Error::Missing`] or [`Error::Corrupt`], each with the CID.
@@ -121,6 +173,18 @@ impl Store {
         };
         crate::verify(cid, &bytes)?;
         Ok(bytes)
+    }
+
+    /// Bytes of a block, as the disk has it.
+    ///
+    /// Errors: [`Error::Missing`] with the CID.
+    pub fn size(&self, cid: &Cid) -> Result<u64> {
+        let path = self.path(cid);
+        match fs::metadata(&path) {
+            Ok(about) => Ok(about.len()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(Error::Missing(*cid)),
+            Err(error) => Err(Error::io(&path)(error)),
+        }
     }
 
     /// Whether there is a block with this CID; whether it is whole only reading tells.
@@ -177,7 +241,7 @@ impl Store {
                 }
                 digest.update(chunk.get(..read).unwrap_or_default());
             }
-            if Cid::from_digest(digest.finalize().into()) != cid {
+            if Cid::from_parts(cid.codec(), digest.finalize().into()) != cid {
                 corrupted.push(cid);
             }
         }
@@ -202,7 +266,7 @@ impl Drop for Draft {
     }
 }
 
-fn sync_folder(folder: &Path) -> Result<()> {
+pub(crate) fn sync_folder(folder: &Path) -> Result<()> {
     let file = File::open(folder).map_err(Error::io(folder))?;
     file.sync_all().map_err(Error::io(folder))
 }

@@ -123,7 +123,7 @@ fn cids_are_those_of_the_standard() {
         assert!(matches!(wrong.parse::<Cid>(), Err(Error::Cid { .. })), "{wrong}");
     }
     // Another codec or hash is not what is used here.
-    for (at, value) in [(0, 0), (1, 0x70), (2, 0x1b), (3, 0x40)] {
+    for (at, value) in [(0, 0), (1, 0x71), (2, 0x1b), (3, 0x40)] {
         let mut bytes = cid.to_bytes();
         bytes[at] = value;
         assert!(Cid::from_bytes(&bytes).is_err());

@@ -52,6 +52,32 @@ fn each_format_has_its_records() {
 }
 
 #[test]
+fn two_columns_can_be_halves_of_a_record() {
+    let pair = ["How deep?\n\nTwo fathoms.", "Why?\n\nThe tide."];
+    for (ask, answer) in [
+        ("prompt", "response"),
+        ("question", "answer"),
+        ("instruction", "output"),
+    ] {
+        let lines = format!(
+            "{{\"{answer}\": \"Two fathoms.\", \"{ask}\": \"How deep?\", \"id\": 1}}\n{{\"{ask}\": \"Why?\", \"{answer}\": \"The tide.\"}}\n"
+        );
+        assert_eq!(records(Format::JsonLines, &lines).unwrap(), pair);
+        let table =
+            format!("id,{answer},{ask}\n1,Two fathoms.,How deep?\n2,The tide.,Why?\n3,,Half?\n4,Half., \n");
+        assert_eq!(records(Format::Csv, &table).unwrap(), pair);
+    }
+    // A whole text goes before a pair, and half a pair is none.
+    let table = "prompt,response,text\na,b,whole\n";
+    assert_eq!(records(Format::Csv, table).unwrap(), ["whole"]);
+    assert_eq!(
+        records(Format::Csv, "prompt,answer\na,b\n").unwrap(),
+        ["prompt: a\nanswer: b"]
+    );
+    assert!(records(Format::JsonLines, "{\"prompt\": \"a\"}\n").is_err());
+}
+
+#[test]
 fn what_is_wrong_is_told_with_its_line() {
     let line = |format, text: &str| match records(format, text) {
         Err(Error::Input { line, .. }) => line,
@@ -103,14 +129,19 @@ fn folders_are_read_in_the_order_of_paths() {
     let texts: Vec<&str> = all.iter().map(Record::text).collect();
     assert_eq!(texts, ["# first", "second", "third", "fourth"]);
 
-    write("d.pdf", "later");
+    write("d.docx", "never");
     let error = read_folder(dir.path()).unwrap_err();
     assert!(
-        matches!(&error, Error::Format { path } if path.ends_with("d.pdf")),
+        matches!(&error, Error::Format { path } if path.ends_with("d.docx")),
         "{error}"
     );
-    write("d.jsonl", "{");
+    fs::remove_file(dir.path().join("d.docx")).unwrap();
+    // This program has not said that it lets a child parse.
+    write("d.pdf", "%PDF");
+    let error = read_folder(dir.path()).unwrap_err();
+    assert!(error.to_string().contains("enter_if_asked"), "{error}");
     fs::remove_file(dir.path().join("d.pdf")).unwrap();
+    write("d.jsonl", "{");
     let error = read_folder(dir.path()).unwrap_err();
     assert!(error.to_string().contains("d.jsonl: line 1"), "{error}");
     assert!(matches!(

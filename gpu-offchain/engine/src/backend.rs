@@ -109,6 +109,20 @@ pub struct Segment {
     pub kv_len: usize,
 }
 
+/// Rows of one sequence in a batch, and where the numbers of the pages of its keys and values begin in the batch's table of pages. Row i
+/// sees the first `kv_len - q_len + i + 1` keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PagedSegment {
+    /// First query row.
+    pub q_start: usize,
+    /// Number of query rows.
+    pub q_len: usize,
+    /// Place of its first page's number.
+    pub table_start: usize,
+    /// Number of keys and values, those of the query rows included.
+    pub kv_len: usize,
+}
+
 /// A low-rank module on a device.
 #[derive(Debug)]
 pub struct LoraPair<T> {
@@ -224,6 +238,22 @@ pub trait Backend: Send + Sync + 'static {
         k_cache: &mut Self::Buf,
         v_cache: &mut Self::Buf,
     );
+    /// As [`Backend::rope_kv`] into caches of pages of `page` tokens; token t of page p has slot `p · page + t`. How a page is laid out is
+    /// the device's own affair: only [`Backend::paged_attention`] reads it.
+    #[allow(clippy::too_many_arguments)]
+    fn rope_paged_kv(
+        &self,
+        heads: Heads,
+        page: usize,
+        table: &Self::Buf,
+        positions: &[u32],
+        slots: &[u32],
+        q: &mut Self::Buf,
+        k: &Self::Buf,
+        v: &Self::Buf,
+        k_cache: &mut Self::Buf,
+        v_cache: &mut Self::Buf,
+    );
     /// Rotates gradients back, in place.
     fn rope_backward(
         &self,
@@ -243,6 +273,21 @@ pub trait Backend: Send + Sync + 'static {
         q: &Self::Buf,
         k: &Self::Buf,
         v: &Self::Buf,
+        out: &mut Self::Buf,
+        lse: &mut Self::Buf,
+    );
+    /// [`Backend::attention`] over caches of pages; `tables` holds the pages of every segment, one segment after another. Gives the same
+    /// bits as over caches without pages.
+    #[allow(clippy::too_many_arguments)]
+    fn paged_attention(
+        &self,
+        heads: Heads,
+        page: usize,
+        segments: &[PagedSegment],
+        tables: &[u32],
+        q: &Self::Buf,
+        k_cache: &Self::Buf,
+        v_cache: &Self::Buf,
         out: &mut Self::Buf,
         lse: &mut Self::Buf,
     );
@@ -293,6 +338,28 @@ pub trait Backend: Send + Sync + 'static {
         stride: usize,
         y: &mut Self::Buf,
     );
+
+    /// A copy of `x` in which every element is 0 with probability `share` and else divided by `1 - share`. What becomes of an element follows
+    /// from seed, place, its row's two numbers and its column.
+    fn dropout(&self, x: &Self::Buf, share: f64, seed: u64, place: u32, rows: &[[u32; 2]]) -> Self::Buf {
+        use crate::sampler::{key, philox};
+        let mut host = self.download(x);
+        let width = host.len() / rows.len().max(1);
+        let (scale, bound) = (Self::Elem::from_f64(1.0 / (1.0 - share)), share * 4_294_967_296.0);
+        for (row, id) in host.chunks_mut(width.max(1)).zip(rows) {
+            for (block, four) in row.chunks_mut(4).enumerate() {
+                let words = philox([block as u32, place, id[0], id[1]], key(seed));
+                for (x, word) in four.iter_mut().zip(words) {
+                    *x = if f64::from(word) < bound {
+                        Self::Elem::ZERO
+                    } else {
+                        *x * scale
+                    };
+                }
+            }
+        }
+        self.upload(&host)
+    }
 
     /// The loss `-ln softmax(logits)[target]` of every row, 0 for [`IGNORE`]; logits become `scale` times the gradient. The gradient at the
     /// target is minus the sum of the other probabilities, so that nothing cancels.

@@ -1,15 +1,18 @@
-//! Serving: registered adapters, sequences in a shared cache, and steps over any mix of them.
+//! Serving: registered adapters, sequences in a shared cache of pages, and steps over any mix of them.
 
-use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use openledger_attribution::hash::keccak;
 use openledger_model::{Adapter, Hash};
 
-use crate::backend::{Backend, Segment};
+use crate::adapters::{AdapterStats, Adapters, Budgets};
+use crate::backend::{Backend, PagedSegment};
 use crate::error::{Error, Result};
 use crate::forward::{forward, Batch, KvCache};
 use crate::net::{DeviceAdapter, Net};
+use crate::pager::Pager;
 use crate::sampler::Draw;
 
 /// Which weights answer.
@@ -48,6 +51,15 @@ impl Default for Params {
             stop: Vec::new(),
         }
     }
+}
+
+/// What a request may ask of sampling besides its [`Params`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sampling {
+    /// How many of the likeliest tokens may be chosen; 0 for all.
+    pub top_k: usize,
+    /// How many of the likeliest tokens are told with every token, at most 20.
+    pub alternatives: usize,
 }
 
 /// A request for an answer.
@@ -94,18 +106,22 @@ pub struct Completion {
     pub prompt_tokens: usize,
 }
 
-/// A request under way. Dropping it frees its place in the cache.
+/// A request under way. Dropping it frees its pages.
 pub struct Sequence<B: Backend> {
     adapter: Option<Arc<DeviceAdapter<B::Buf>>>,
     params: Params,
+    sampling: Sampling,
     prompt_tokens: usize,
     /// Prompt and answer.
     tokens: Vec<u32>,
     /// How many of them are in the cache.
     cached: usize,
-    start: usize,
-    len: usize,
+    reused: usize,
+    pages: Vec<u32>,
+    /// Names the content of the pages that are full.
+    chain: Chain,
     answer: Vec<Token>,
+    tops: Vec<Vec<(u32, f32)>>,
     finish: Option<Finish>,
     pool: Arc<Mutex<Pool<B::Buf>>>,
 }
@@ -116,34 +132,86 @@ impl<B: Backend> Sequence<B> {
         &self.answer
     }
 
+    /// The likeliest tokens, with the logarithms of their probabilities, at every place of the answer; as many as were asked for.
+    pub fn alternatives(&self) -> &[Vec<(u32, f32)>] {
+        &self.tops
+    }
+
     /// Why it ended, once it has.
     pub fn finish(&self) -> Option<Finish> {
         self.finish
+    }
+
+    /// Tokens that are still to be read before the next one can be chosen; 1 while decoding.
+    pub fn unread(&self) -> usize {
+        self.tokens.len() - self.cached
+    }
+
+    /// Tokens of the prompt whose keys and values were there already.
+    pub fn reused(&self) -> usize {
+        self.reused
+    }
+
+    /// Ends the answer as if its last token had been a stop token.
+    pub(crate) fn stop(&mut self) {
+        self.finish = Some(Finish::Stop);
+    }
+
+    fn adapter_place(&self) -> usize {
+        self.adapter.as_ref().map_or(0, |a| Arc::as_ptr(a) as usize)
     }
 }
 
 impl<B: Backend> Drop for Sequence<B> {
     fn drop(&mut self) {
-        lock(&self.pool).free.give_back(self.start, self.len);
+        lock(&self.pool).pager.give_back(&self.pages);
+    }
+}
+
+/// Names pages by what their keys and values depend on: each name covers the one before it.
+#[derive(Clone)]
+struct Chain {
+    last: Hash,
+    /// How many pages have been named.
+    pages: usize,
+}
+
+impl Chain {
+    fn new(base: &Hash, adapter: Option<(&Hash, &str)>) -> Self {
+        let (hash, name) = adapter.unwrap_or((&[0; 32], ""));
+        Chain {
+            last: keccak(&[b"OLP1", base, hash, name.as_bytes()]),
+            pages: 0,
+        }
+    }
+
+    fn next(&mut self, tokens: &[u32]) -> Hash {
+        let bytes: Vec<u8> = tokens.iter().flat_map(|t| t.to_le_bytes()).collect();
+        self.last = keccak(&[&self.last, &bytes]);
+        self.pages += 1;
+        self.last
     }
 }
 
 /// Adapters and cache over one base model. Shared between threads; calls take turns at every step.
 pub struct Engine<B: Backend> {
     net: Arc<Net<B>>,
-    adapters: RwLock<BTreeMap<String, Arc<DeviceAdapter<B::Buf>>>>,
+    adapters: Adapters<B>,
     pool: Arc<Mutex<Pool<B::Buf>>>,
 }
 
 struct Pool<T> {
     cache: KvCache<T>,
-    free: FreeList,
+    pager: Pager,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // A poisoned cache is still sound: rows are written before they are read.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// Tokens a page holds in caches of a usual size. An adapter's answers do not depend on it.
+pub const PAGE: usize = 32;
 
 impl<B: Backend> Engine<B> {
     /// An engine whose cache holds sixteen sequences of full length, at most 65,536 tokens.
@@ -152,17 +220,42 @@ impl<B: Backend> Engine<B> {
         Self::with_capacity(net, (16 * longest).min(65_536).max(longest.min(8_192)))
     }
 
-    /// An engine whose cache holds this many tokens.
+    /// An engine whose cache holds this many tokens; a very small one keeps them one by one.
     pub fn with_capacity(net: Arc<Net<B>>, capacity: usize) -> Self {
+        Self::with_pages(net, capacity, if capacity < 16 * PAGE { 1 } else { PAGE })
+    }
+
+    /// An engine whose cache holds this many tokens, rounded up to pages of `page` tokens.
+    pub fn with_pages(net: Arc<Net<B>>, capacity: usize, page: usize) -> Self {
+        let page = page.max(1);
+        let count = capacity.div_ceil(page);
         let pool = Pool {
-            cache: KvCache::new(&net, capacity),
-            free: FreeList::new(capacity),
+            cache: KvCache::new(&net, page, count),
+            pager: Pager::new(page, count),
         };
         Engine {
+            adapters: Adapters::new(net.clone(), Budgets::default()),
             net,
-            adapters: RwLock::default(),
             pool: Arc::new(Mutex::new(pool)),
         }
+    }
+
+    /// Whether a prompt's beginning that was read before, under the same adapter, is used again; it is unless this says otherwise. Answers
+    /// do not depend on it.
+    pub fn share_prefixes(&self, on: bool) {
+        lock(&self.pool).pager.share(on);
+    }
+
+    /// Tokens of prompts that were found in the cache, and all tokens of prompts.
+    pub fn prefix_hits(&self) -> (u64, u64) {
+        let pool = lock(&self.pool);
+        (pool.pager.reused, pool.pager.asked)
+    }
+
+    /// Tokens for which the cache has room now, and for which it has room when empty.
+    pub fn room(&self) -> (usize, usize) {
+        let pool = lock(&self.pool);
+        (pool.pager.room(), pool.pager.capacity())
     }
 
     /// The base model.
@@ -172,54 +265,46 @@ impl<B: Backend> Engine<B> {
 
     /// Registers an adapter, in place of one of the same name; requests under way keep theirs.
     pub fn register(&self, name: &str, adapter: &Adapter) -> Result<Hash> {
-        let ready = Arc::new(DeviceAdapter::new(&self.net.backend, self.net.config(), adapter)?);
-        let hash = ready.hash;
-        self.adapters
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(name.to_owned(), ready);
-        Ok(hash)
+        self.adapters.register(name, adapter)
+    }
+
+    /// Registers an adapter that lies in a folder in PEFT's layout. It is read when a request first asks for it, and must then have this
+    /// content hash; requests for others do not wait for that.
+    pub fn register_folder(&self, name: &str, hash: Hash, folder: &Path) {
+        self.adapters.register_folder(name, hash, folder);
+    }
+
+    /// Keeps an adapter on the device whatever else is asked for, or no longer.
+    pub fn pin(&self, name: &str, pinned: bool) -> Result<()> {
+        self.adapters.pin(name, pinned)
+    }
+
+    /// How many bytes adapters may take.
+    pub fn set_budgets(&self, budgets: Budgets) {
+        self.adapters.set_budgets(budgets);
+    }
+
+    /// What the adapter cache holds and did.
+    pub fn adapter_stats(&self) -> AdapterStats {
+        self.adapters.stats()
     }
 
     /// Forgets an adapter; false if there was none.
     pub fn unregister(&self, name: &str) -> bool {
-        self.adapters
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(name)
-            .is_some()
+        self.adapters.unregister(name)
     }
 
     /// Names and hashes of the registered adapters.
     pub fn adapters(&self) -> Vec<(String, Hash)> {
-        let map = self.adapters.read().unwrap_or_else(PoisonError::into_inner);
-        map.iter().map(|(name, a)| (name.clone(), a.hash)).collect()
+        self.adapters.list()
     }
 
-    fn find(&self, model: &Model) -> Result<Option<Arc<DeviceAdapter<B::Buf>>>> {
-        let map = self.adapters.read().unwrap_or_else(PoisonError::into_inner);
-        match model {
-            Model::Base => Ok(None),
-            Model::Adapter(name) => map
-                .get(name)
-                .cloned()
-                .map(Some)
-                .ok_or_else(|| Error::UnknownAdapter(name.clone())),
-            Model::AdapterHash(hash) => map
-                .values()
-                .find(|a| a.hash == *hash)
-                .cloned()
-                .map(Some)
-                .ok_or_else(|| {
-                    let hex: String = hash.iter().map(|b| format!("{b:02x}")).collect();
-                    Error::UnknownAdapter(hex)
-                }),
-        }
+    pub(crate) fn cache(&self) -> &Adapters<B> {
+        &self.adapters
     }
 
-    /// Checks a request and takes room for it; nothing is computed yet.
-    pub fn start(&self, request: &Request) -> Result<Sequence<B>> {
-        let adapter = self.find(&request.model)?;
+    /// Checks a request against model and limits, whatever is registered and free.
+    pub(crate) fn check(&self, request: &Request, sampling: &Sampling) -> Result<()> {
         let (config, params) = (self.net.config(), &request.params);
         let refuse = |reason: String| Err(Error::Request(reason));
         if request.prompt.is_empty() {
@@ -253,19 +338,77 @@ impl<B: Backend> Engine<B> {
         if params.max_tokens == 0 {
             return refuse("max_tokens is 0; at least 1 is needed".into());
         }
-        let mut params = params.clone();
-        params.max_tokens = params.max_tokens.min(longest - request.prompt.len());
-        let len = request.prompt.len() + params.max_tokens;
-        let start = lock(&self.pool).free.take(len)?;
+        if sampling.alternatives > 20 {
+            return refuse(format!(
+                "{} likeliest tokens are asked for; at most 20 are told",
+                sampling.alternatives
+            ));
+        }
+        Ok(())
+    }
+
+    /// Checks a request and takes room for it; nothing is computed yet. Waits for the adapter if it is not on the device.
+    pub fn start(&self, request: &Request) -> Result<Sequence<B>> {
+        self.start_with(request, Sampling::default())
+    }
+
+    /// The same with more to ask of sampling.
+    pub fn start_with(&self, request: &Request, sampling: Sampling) -> Result<Sequence<B>> {
+        self.check(request, &sampling)?;
+        let adapter = match self.adapters.find(&request.model)? {
+            None => None,
+            Some(found) => {
+                let ready = match found.ready {
+                    Some(ready) => ready,
+                    None => self.adapters.load(&found.hash)?,
+                };
+                Some((found.name, ready))
+            }
+        };
+        self.begin(request, sampling, adapter)
+    }
+
+    /// Takes room for a checked request under an adapter that is on the device.
+    pub(crate) fn begin(
+        &self,
+        request: &Request,
+        sampling: Sampling,
+        adapter: Option<(String, Arc<DeviceAdapter<B::Buf>>)>,
+    ) -> Result<Sequence<B>> {
+        let mut params = request.params.clone();
+        let prompt = request.prompt.len();
+        params.max_tokens = params
+            .max_tokens
+            .min(self.net.config().max_position_embeddings - prompt);
+        let named = adapter.as_ref().map(|(name, a)| (&a.hash, name.as_str()));
+        let mut chain = Chain::new(&self.net.base_hash(), named);
+        let mut pool = lock(&self.pool);
+        let page = pool.pager.size();
+        // The last token is always read, for what comes after it.
+        let full = (prompt - 1) / page;
+        let mut ahead = chain.clone();
+        let keys: Vec<Hash> = request.prompt[..full * page]
+            .chunks(page)
+            .map(|tokens| ahead.next(tokens))
+            .collect();
+        let (pages, hits) = pool.pager.take(prompt + params.max_tokens, &keys, prompt)?;
+        drop(pool);
+        if hits > 0 {
+            chain.last = keys[hits - 1];
+            chain.pages = hits;
+        }
         Ok(Sequence {
-            adapter,
+            adapter: adapter.map(|(_, a)| a),
             params,
-            prompt_tokens: request.prompt.len(),
+            sampling,
+            prompt_tokens: prompt,
             tokens: request.prompt.clone(),
-            cached: 0,
-            start,
-            len,
+            cached: hits * page,
+            reused: hits * page,
+            pages,
+            chain,
             answer: Vec::new(),
+            tops: Vec::new(),
             finish: None,
             pool: self.pool.clone(),
         })
@@ -276,60 +419,87 @@ impl<B: Backend> Engine<B> {
     /// The cache is locked for the length of a step. Do not call this from tasks of the thread pool the backend computes on: a task that
     /// waits for the lock could be holding up the one that has it. Plain threads are fine.
     pub fn step(&self, sequences: &mut [&mut Sequence<B>]) -> Result<()> {
-        let mut live: Vec<&mut Sequence<B>> = sequences
-            .iter_mut()
-            .map(|s| &mut **s)
-            .filter(|s| s.finish.is_none())
+        self.advance(sequences.iter_mut().map(|s| (&mut **s, usize::MAX)).collect())
+    }
+
+    /// Lets every unfinished sequence read as many tokens as are named beside it, and gives those that have read all of theirs the next
+    /// one. The bits of a token depend on neither.
+    pub fn advance(&self, sequences: Vec<(&mut Sequence<B>, usize)>) -> Result<()> {
+        let mut live: Vec<(&mut Sequence<B>, usize)> = sequences
+            .into_iter()
+            .filter(|(s, most)| s.finish.is_none() && *most > 0)
             .collect();
         if live.is_empty() {
             return Ok(());
         }
-        let mut batch = Batch {
-            tokens: Vec::new(),
-            positions: Vec::new(),
-            slots: Vec::new(),
-            segments: Vec::new(),
-            adapters: Vec::new(),
-            outputs: Vec::new(),
-        };
-        let adapters: Vec<_> = live.iter().map(|s| s.adapter.clone()).collect();
-        for (sequence, adapter) in live.iter().zip(&adapters) {
+        // Rows of one adapter side by side are one group of its kernels.
+        live.sort_by_key(|(s, _)| s.adapter_place());
+        let mut batch = Batch::default();
+        let adapters: Vec<_> = live.iter().map(|(s, _)| s.adapter.clone()).collect();
+        let mut pool = lock(&self.pool);
+        let size = pool.pager.size();
+        let mut drawn = Vec::new();
+        for (at, ((sequence, most), adapter)) in live.iter().zip(&adapters).enumerate() {
             let row = batch.tokens.len();
-            let new = sequence.tokens.len() - sequence.cached;
-            batch.tokens.extend(&sequence.tokens[sequence.cached..]);
-            batch
-                .positions
-                .extend((sequence.cached..sequence.tokens.len()).map(|p| p as u32));
-            batch
-                .slots
-                .extend((sequence.cached..sequence.tokens.len()).map(|p| (sequence.start + p) as u32));
-            batch.segments.push(Segment {
+            let new = sequence.unread().min(*most);
+            let range = sequence.cached..sequence.cached + new;
+            batch.tokens.extend(&sequence.tokens[range.clone()]);
+            batch.positions.extend(range.clone().map(|p| p as u32));
+            let slot = |p: usize| sequence.pages[p / size] * size as u32 + (p % size) as u32;
+            batch.slots.extend(range.clone().map(slot));
+            batch.segments.push(PagedSegment {
                 q_start: row,
                 q_len: new,
-                kv_start: sequence.start,
-                kv_len: sequence.tokens.len(),
+                table_start: batch.tables.len(),
+                kv_len: range.end,
             });
+            batch.tables.extend(&sequence.pages[..range.end.div_ceil(size)]);
             if let Some(adapter) = adapter {
-                batch.adapters.push((row, new, adapter));
+                match batch.adapters.last_mut() {
+                    Some((start, rows, last)) if std::ptr::eq(*last, &**adapter) && *start + *rows == row => {
+                        *rows += new;
+                    }
+                    _ => batch.adapters.push((row, new, adapter)),
+                }
             }
-            batch.outputs.push((row + new - 1) as u32);
+            if range.end == sequence.tokens.len() {
+                batch.outputs.push((row + new - 1) as u32);
+                drawn.push(at);
+            }
         }
-        let logits = forward(&self.net, &batch, &mut lock(&self.pool).cache);
-        let draws: Vec<Draw> = live
+        let logits = forward(&self.net, &batch, &mut pool.cache);
+        for (segment, (sequence, _)) in batch.segments.iter().zip(live.iter_mut()) {
+            sequence.cached = segment.kv_len;
+            while (sequence.chain.pages + 1) * size <= sequence.cached {
+                let at = sequence.chain.pages;
+                let key = sequence.chain.next(&sequence.tokens[at * size..(at + 1) * size]);
+                pool.pager.publish(sequence.pages[at], key);
+            }
+        }
+        drop(pool);
+        let Some(logits) = logits else {
+            return Ok(());
+        };
+        let draws: Vec<Draw> = drawn
             .iter()
-            .map(|s| Draw {
-                temperature: s.params.temperature,
-                top_p: s.params.top_p,
-                seed: s.params.seed,
-                position: s.tokens.len() as u32,
+            .map(|&at| {
+                let s = &live[at].0;
+                Draw {
+                    temperature: s.params.temperature,
+                    top_p: s.params.top_p,
+                    top_k: s.sampling.top_k,
+                    alternatives: s.sampling.alternatives,
+                    seed: s.params.seed,
+                    position: s.tokens.len() as u32,
+                }
             })
             .collect();
         let chosen = self
             .net
             .backend
             .sample(&logits, self.net.config().vocab_size, &draws);
-        for (sequence, sampled) in live.iter_mut().zip(chosen) {
-            sequence.cached = sequence.tokens.len();
+        for (at, sampled) in drawn.into_iter().zip(chosen) {
+            let sequence = &mut live[at].0;
             if self.net.config().eos.contains(&sampled.id) || sequence.params.stop.contains(&sampled.id) {
                 sequence.finish = Some(Finish::Stop);
                 continue;
@@ -340,6 +510,7 @@ impl<B: Backend> Engine<B> {
                 id: sampled.id,
                 logprob: sampled.logprob,
             });
+            sequence.tops.push(sampled.top);
             sequence.tokens.push(sampled.id);
             if sequence.answer.len() == sequence.params.max_tokens {
                 sequence.finish = Some(Finish::Length);
@@ -376,82 +547,5 @@ impl<B: Backend> Engine<B> {
             finish,
             prompt_tokens: sequence.prompt_tokens,
         })
-    }
-}
-
-/// Runs of free cache rows, by start.
-struct FreeList {
-    capacity: usize,
-    runs: BTreeMap<usize, usize>,
-}
-
-impl FreeList {
-    fn new(capacity: usize) -> Self {
-        FreeList {
-            capacity,
-            runs: [(0, capacity)].into(),
-        }
-    }
-
-    fn take(&mut self, wanted: usize) -> Result<usize> {
-        let Some((start, len)) = self
-            .runs
-            .iter()
-            .map(|(s, l)| (*s, *l))
-            .find(|(_, l)| *l >= wanted)
-        else {
-            let free = self.runs.values().copied().max().unwrap_or(0);
-            return Err(Error::Busy {
-                wanted,
-                free,
-                capacity: self.capacity,
-            });
-        };
-        self.runs.remove(&start);
-        if len > wanted {
-            self.runs.insert(start + wanted, len - wanted);
-        }
-        Ok(start)
-    }
-
-    fn give_back(&mut self, start: usize, len: usize) {
-        let (mut start, mut len) = (start, len);
-        if let Some(next) = self.runs.remove(&(start + len)) {
-            len += next;
-        }
-        if let Some((&before, &l)) = self.runs.range(..start).next_back() {
-            if before + l == start {
-                start = before;
-                len += l;
-            }
-        }
-        self.runs.insert(start, len);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn free_rows_should_join_again() {
-        let mut free = FreeList::new(10);
-        let (a, b, c) = (
-            free.take(3).unwrap(),
-            free.take(3).unwrap(),
-            free.take(4).unwrap(),
-        );
-        assert!(matches!(
-            free.take(1),
-            Err(Error::Busy {
-                wanted: 1,
-                free: 0,
-                capacity: 10
-            })
-        ));
-        free.give_back(a, 3);
-        free.give_back(c, 4);
-        free.give_back(b, 3);
-        assert_eq!(free.take(10).unwrap(), 0);
     }
 }

@@ -27,9 +27,45 @@ pub enum Error {
         /// All of them.
         capacity: usize,
     },
+    /// As many requests wait as may.
+    #[error("{waiting} requests wait already, {capacity} may; try again in {} s", retry_after.as_secs())]
+    Queue {
+        /// Those that wait.
+        waiting: usize,
+        /// How many may, in all or of one asker.
+        capacity: usize,
+        /// When there will be room, as far as can be told.
+        retry_after: std::time::Duration,
+    },
+    /// The files of a registered adapter are not those that were registered.
+    #[error("the adapter in {} is {found}, not {wanted}: put the registered files back or register it anew", folder.display())]
+    Changed {
+        /// The adapter's folder.
+        folder: std::path::PathBuf,
+        /// The hash that was registered.
+        wanted: String,
+        /// The hash of what is there.
+        found: String,
+    },
+    /// The scheduler has ended.
+    #[error("serving has ended; start it again")]
+    Ended,
     /// The model lacks something.
     #[error(transparent)]
     Model(#[from] openledger_model::Error),
+}
+
+impl Error {
+    /// How long to wait before asking again, where waiting helps.
+    pub fn retry_after(&self) -> Option<std::time::Duration> {
+        match self {
+            Error::Queue { retry_after, .. } => Some(*retry_after),
+            Error::Busy { wanted, capacity, .. } if wanted <= capacity => {
+                Some(std::time::Duration::from_secs(1))
+            }
+            _ => None,
+        }
+    }
 }
 
 /// The result of serving.

@@ -2,25 +2,29 @@
 
 use openledger_model::Target;
 
-use crate::backend::{Backend, Gemm, LoraGroup, Segment};
+use crate::backend::{Backend, Gemm, LoraGroup, PagedSegment};
+use crate::error::{Error, Result};
 use crate::net::{DeviceAdapter, Net};
+use crate::real::Real;
 
-/// Keys and values of every layer: `[capacity, kv heads · head width]` each.
+/// Keys and values of every layer, in pages.
 pub struct KvCache<T> {
+    page: usize,
     keys: Vec<T>,
     values: Vec<T>,
 }
 
 impl<T> KvCache<T> {
-    /// An empty cache for `capacity` tokens.
-    pub fn new<B: Backend<Buf = T>>(net: &Net<B>, capacity: usize) -> Self {
-        let len = capacity * net.config().kv_dim();
+    /// An empty cache of `count` pages of `page` tokens.
+    pub fn new<B: Backend<Buf = T>>(net: &Net<B>, page: usize, count: usize) -> Self {
+        let len = page * count * net.config().kv_dim();
         let make = || {
             (0..net.config().num_layers)
                 .map(|_| net.backend.zeros(len))
                 .collect()
         };
         KvCache {
+            page,
             keys: make(),
             values: make(),
         }
@@ -33,18 +37,38 @@ pub struct Batch<'a, T> {
     pub tokens: Vec<u32>,
     /// Its position in its sequence.
     pub positions: Vec<u32>,
-    /// Its row in the cache.
+    /// Its place in the cache: page · page size + place in the page.
     pub slots: Vec<u32>,
     /// The sequences.
-    pub segments: Vec<Segment>,
+    pub segments: Vec<PagedSegment>,
+    /// The pages of every sequence, one sequence after another.
+    pub tables: Vec<u32>,
     /// The adapter of rows, as (first row, rows, adapter); rows in none use the base alone.
     pub adapters: Vec<(usize, usize, &'a DeviceAdapter<T>)>,
     /// The rows whose logits are wanted.
     pub outputs: Vec<u32>,
 }
 
-/// Runs a batch; gives the logits of its output rows, `[outputs, vocab]`.
-pub fn forward<B: Backend>(net: &Net<B>, batch: &Batch<'_, B::Buf>, cache: &mut KvCache<B::Buf>) -> B::Buf {
+impl<T> Default for Batch<'_, T> {
+    fn default() -> Self {
+        Batch {
+            tokens: Vec::new(),
+            positions: Vec::new(),
+            slots: Vec::new(),
+            segments: Vec::new(),
+            tables: Vec::new(),
+            adapters: Vec::new(),
+            outputs: Vec::new(),
+        }
+    }
+}
+
+/// Runs a batch; gives the logits of its output rows, `[outputs, vocab]`, if there are any.
+pub fn forward<B: Backend>(
+    net: &Net<B>,
+    batch: &Batch<'_, B::Buf>,
+    cache: &mut KvCache<B::Buf>,
+) -> Option<B::Buf> {
     let (be, config, heads) = (&net.backend, net.config(), net.heads());
     let (rows, hidden) = (batch.tokens.len(), config.hidden_size);
     let (eps, wide) = (config.rms_norm_eps, config.intermediate_size);
@@ -87,8 +111,9 @@ pub fn forward<B: Backend>(net: &Net<B>, batch: &Batch<'_, B::Buf>, cache: &mut 
         linear(Target::K, &y, &mut k);
         linear(Target::V, &y, &mut v);
         let (keys, values) = (&mut cache.keys[index], &mut cache.values[index]);
-        be.rope_kv(
+        be.rope_paged_kv(
             heads,
+            cache.page,
             net.rope(),
             &batch.positions,
             &batch.slots,
@@ -98,7 +123,17 @@ pub fn forward<B: Backend>(net: &Net<B>, batch: &Batch<'_, B::Buf>, cache: &mut 
             keys,
             values,
         );
-        be.attention(heads, &batch.segments, &q, keys, values, &mut attended, &mut lse);
+        be.paged_attention(
+            heads,
+            cache.page,
+            &batch.segments,
+            &batch.tables,
+            &q,
+            keys,
+            values,
+            &mut attended,
+            &mut lse,
+        );
         linear(Target::O, &attended, &mut out);
         be.add(&out, &mut x);
         be.rmsnorm(&x, &layer.norm2, eps, hidden, &mut y, &mut inv);
@@ -109,6 +144,9 @@ pub fn forward<B: Backend>(net: &Net<B>, batch: &Batch<'_, B::Buf>, cache: &mut 
         be.add(&out, &mut x);
     }
     let wanted = batch.outputs.len();
+    if wanted == 0 {
+        return None;
+    }
     let (mut last, mut normed) = (be.zeros(wanted * hidden), be.zeros(wanted * hidden));
     let (mut inv, mut logits) = (be.zeros(wanted), be.zeros(wanted * config.vocab_size));
     be.gather(&x, &batch.outputs, hidden, &mut last);
@@ -119,5 +157,42 @@ pub fn forward<B: Backend>(net: &Net<B>, batch: &Batch<'_, B::Buf>, cache: &mut 
         net.output(),
         &mut logits,
     );
-    logits
+    Some(logits)
+}
+
+/// The logits after every token of one text, `[tokens, vocab]`, on the host; keeps nothing. For comparisons with other programs.
+pub fn logits<B: Backend>(
+    net: &Net<B>,
+    adapter: Option<&DeviceAdapter<B::Buf>>,
+    tokens: &[u32],
+) -> Result<Vec<f32>> {
+    let (n, config) = (tokens.len(), net.config());
+    if n == 0 || n > config.max_position_embeddings || tokens.iter().any(|&t| t as usize >= config.vocab_size)
+    {
+        return Err(Error::Request(format!(
+            "{n} tokens; 1 to {} below {} are needed",
+            config.max_position_embeddings, config.vocab_size
+        )));
+    }
+    const PAGE: usize = 32;
+    let pages = n.div_ceil(PAGE);
+    let batch = Batch {
+        tokens: tokens.to_vec(),
+        positions: (0..n as u32).collect(),
+        slots: (0..n as u32).collect(),
+        segments: vec![PagedSegment {
+            q_start: 0,
+            q_len: n,
+            table_start: 0,
+            kv_len: n,
+        }],
+        tables: (0..pages as u32).collect(),
+        adapters: adapter.map(|a| (0, n, a)).into_iter().collect(),
+        outputs: (0..n as u32).collect(),
+    };
+    let logits = forward(net, &batch, &mut KvCache::new(net, PAGE, pages));
+    let host = logits
+        .map(|logits| net.backend.download(&logits))
+        .unwrap_or_default();
+    Ok(host.into_iter().map(Real::to_f32).collect())
 }

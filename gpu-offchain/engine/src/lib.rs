@@ -3,17 +3,23 @@
 //! Nothing here knows a device. An answer's tokens depend on base, adapter, prompt and parameters alone: not on what else is in the
 //! batch, in which order requests came, or how many threads there are.
 
+mod adapters;
 pub mod backend;
 mod engine;
 mod error;
 mod forward;
 mod net;
+mod pager;
 mod real;
 pub mod sampler;
+mod scheduler;
+mod stop;
 
+pub use adapters::{AdapterStats, Budgets};
 pub use backend::Backend;
-pub use engine::{Completion, Engine, Finish, Model, Params, Request, Sequence, Token};
+pub use engine::{Completion, Engine, Finish, Model, Params, Request, Sampling, Sequence, Token, PAGE};
 pub use error::{Error, Result};
-pub use forward::{forward, Batch, KvCache};
+pub use forward::{forward, logits, Batch, KvCache};
 pub use net::{DeviceAdapter, Layer, Net};
 pub use real::Real;
+pub use scheduler::{Answer, Ask, Event, Limits, Scheduler, SchedulerStats, Ticket};

@@ -12,6 +12,10 @@ pub struct Draw {
     pub temperature: f32,
     /// The least set of likeliest tokens that holds this much probability; 1 for all.
     pub top_p: f32,
+    /// How many of the likeliest tokens may be chosen; 0 for all.
+    pub top_k: usize,
+    /// How many of the likeliest tokens are told beside the chosen one.
+    pub alternatives: usize,
     /// The request's seed.
     pub seed: u64,
     /// The position of the token that is chosen, in tokens from the start of the sequence.
@@ -19,12 +23,14 @@ pub struct Draw {
 }
 
 /// A chosen token.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Sampled {
     /// Its id.
     pub id: u32,
     /// The logarithm of its probability under the model, before temperature and top-p.
     pub logprob: f32,
+    /// The likeliest tokens and the logarithms of their probabilities, the likeliest first.
+    pub top: Vec<(u32, f32)>,
 }
 
 /// Philox 4x32 with ten rounds: four random words of a counter and a key.
@@ -61,9 +67,14 @@ pub fn sample(logits: &[f32], draw: &Draw) -> Sampled {
     let best = argmax(logits.iter().map(|&l| f64::from(l)));
     let max = logits.get(best).copied().unwrap_or(0.0);
     let sum: f64 = logits.iter().map(|&l| Real::exp(f64::from(l - max))).sum();
+    let logprob = |id: usize| (f64::from(logits[id] - max) - libm::log(sum)) as f32;
     let finish = |id: usize| Sampled {
         id: id as u32,
-        logprob: (f64::from(logits[id] - max) - libm::log(sum)) as f32,
+        logprob: logprob(id),
+        top: likeliest(logits, draw.alternatives)
+            .into_iter()
+            .map(|id| (id as u32, logprob(id)))
+            .collect(),
     };
     if draw.temperature <= 0.0 || logits.is_empty() {
         return finish(best);
@@ -72,7 +83,7 @@ pub fn sample(logits: &[f32], draw: &Draw) -> Sampled {
         .iter()
         .map(|&l| f64::from(l - max) / f64::from(draw.temperature))
         .collect();
-    let kept = nucleus(&scaled, draw.top_p);
+    let kept = nucleus(&scaled, draw.top_p, draw.top_k);
     let id = argmax(scaled.iter().enumerate().map(|(id, &l)| {
         if kept.as_ref().is_none_or(|kept| kept[id]) {
             l + gumbel(draw.seed, draw.position, id as u32)
@@ -93,15 +104,37 @@ fn argmax(values: impl Iterator<Item = f64>) -> usize {
     best.0
 }
 
-// The likeliest tokens, in order of probability and then id, until they hold `top_p`.
-fn nucleus(scaled: &[f64], top_p: f32) -> Option<Vec<bool>> {
-    if top_p >= 1.0 {
+// The `n` ids of largest value, the largest first, ties to the lowest id.
+fn likeliest<T: PartialOrd + Copy>(values: &[T], n: usize) -> Vec<usize> {
+    let mut best: Vec<usize> = Vec::with_capacity(n + 1);
+    if n == 0 {
+        return best;
+    }
+    for (id, value) in values.iter().enumerate() {
+        if best.len() == n && best.last().is_some_and(|&last| *value <= values[last]) {
+            continue;
+        }
+        let at = best.partition_point(|&other| values[other] >= *value);
+        best.insert(at, id);
+        best.truncate(n);
+    }
+    best
+}
+
+// The likeliest tokens, in order of probability and then id: the first `top_k`, and of these until they hold `top_p`.
+fn nucleus(scaled: &[f64], top_p: f32, top_k: usize) -> Option<Vec<bool>> {
+    let few = top_k > 0 && top_k < scaled.len();
+    if top_p >= 1.0 && !few {
         return None;
     }
     let weights: Vec<f64> = scaled.iter().map(|&l| libm::exp(l)).collect();
-    let total: f64 = weights.iter().sum();
     let mut order: Vec<usize> = (0..weights.len()).collect();
     order.sort_by(|&a, &b| weights[b].total_cmp(&weights[a]).then(a.cmp(&b)));
+    let mut total: f64 = weights.iter().sum();
+    if few {
+        order.truncate(top_k);
+        total = order.iter().map(|&id| weights[id]).sum();
+    }
     let mut kept = vec![false; weights.len()];
     let mut held = 0.0;
     for id in order {
@@ -145,6 +178,8 @@ mod tests {
             let draw = Draw {
                 temperature: 1.0,
                 top_p: 1.0,
+                top_k: 0,
+                alternatives: 0,
                 seed: 7,
                 position,
             };
@@ -161,17 +196,30 @@ mod tests {
             let draw = Draw {
                 temperature: 1.0,
                 top_p: 0.6,
+                top_k: 0,
+                alternatives: 0,
                 seed: 7,
                 position,
             };
             assert_eq!(sample(&[0.0, 1.0, 2.0], &draw).id, 2);
+            let few = Draw {
+                top_p: 1.0,
+                top_k: 2,
+                ..draw
+            };
+            assert_ne!(sample(&[0.0, 1.0, 2.0], &few).id, 0);
         }
         let greedy = Draw {
             temperature: 0.0,
             top_p: 1.0,
+            top_k: 0,
+            alternatives: 2,
             seed: 0,
             position: 0,
         };
-        assert_eq!(sample(&[1.0, 3.0, 3.0], &greedy).id, 1);
+        let chosen = sample(&[1.0, 3.0, 3.0], &greedy);
+        assert_eq!(chosen.id, 1);
+        assert_eq!(chosen.top.iter().map(|t| t.0).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(chosen.top[0].1, chosen.logprob);
     }
 }

@@ -9,10 +9,11 @@ use serde_json::{json, Value};
 
 use crate::config::ModelConfig;
 use crate::error::{read, write, Error, Result};
+use crate::plan::Plan;
 use crate::target::Target;
 use crate::weights::{combine, le_bytes, pretty, to_f32};
 
-const CONFIG: &str = "adapter_config.json";
+pub(crate) const CONFIG: &str = "adapter_config.json";
 const WEIGHTS: &str = "adapter_model.safetensors";
 const PREFIX: &str = "base_model.model.";
 
@@ -111,7 +112,7 @@ impl Adapter {
         let config_bytes = read(&dir.join(CONFIG))?;
         let value: Value =
             serde_json::from_slice(&config_bytes).map_err(|e| Error::format(&dir.join(CONFIG), e))?;
-        let plan = Plan::read(&value, config)?;
+        let plan = Plan::read(&config_bytes, &value, config)?;
         let path = dir.join(WEIGHTS);
         let bytes = read(&path)?;
         let all = SafeTensors::deserialize(&bytes).map_err(|e| Error::format(&path, e))?;
@@ -132,7 +133,7 @@ impl Adapter {
         let mut modules = Vec::new();
         for (layer, target) in &plan.modules {
             let name = target.full_name(*layer);
-            let (rank, alpha) = plan.rank_alpha(&name);
+            let (rank, alpha) = plan.rank_alpha(&name)?;
             let (d_out, d_in) = config.module_shape(*target);
             let mut take = |which: char, shape: [usize; 2]| match found.remove(&(*layer, *target, which)) {
                 Some((values, found, _)) if found == shape => Ok(values),
@@ -196,6 +197,11 @@ impl Adapter {
         self.modules
             .iter()
             .find(|m| m.layer == layer && m.target == target)
+    }
+
+    /// Size of its weights in f32, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.modules.iter().map(|m| 4 * (m.a.len() + m.b.len())).sum()
     }
 
     fn files(&self) -> Result<(Vec<u8>, Vec<u8>)> {
@@ -290,195 +296,4 @@ fn parse_name(name: &str) -> Result<(usize, Target, char)> {
             "not one of the seven linear modules of a layer, as base_model.model.model.layers.N.….lora_A.weight",
         ),
     }
-}
-
-/// What `adapter_config.json` asks for.
-struct Plan {
-    rank: usize,
-    alpha: f64,
-    rslora: bool,
-    ranks: BTreeMap<String, usize>,
-    alphas: BTreeMap<String, f64>,
-    modules: Vec<(usize, Target)>,
-}
-
-impl Plan {
-    fn read(value: &Value, config: &ModelConfig) -> Result<Self> {
-        let refuse =
-            |key: &str, value: &Value, remedy: &str| Err(Error::unsupported(CONFIG, key, value, remedy));
-        let get = |key: &str| value.get(key).unwrap_or(&Value::Null);
-        match get("peft_type").as_str() {
-            Some("LORA") => {}
-            _ => return refuse("peft_type", get("peft_type"), "only \"LORA\" is understood"),
-        }
-        let off = |v: &Value| match v {
-            Value::Null | Value::Bool(false) => true,
-            Value::Array(a) => a.is_empty(),
-            Value::Object(o) => o.is_empty(),
-            _ => false,
-        };
-        for (key, remedy) in [
-            ("use_dora", "DoRA is not understood; train with use_dora = false"),
-            ("modules_to_save", "train low-rank modules only"),
-            (
-                "fan_in_fan_out",
-                "the families understood keep weights as [out, in]; use false",
-            ),
-            ("lora_bias", "biases in LoRA layers are not understood; use false"),
-            ("layer_replication", "layers cannot be repeated; leave it out"),
-            (
-                "trainable_token_indices",
-                "trained tokens are not understood; leave it out",
-            ),
-            ("target_parameters", "name target_modules instead"),
-            (
-                "exclude_modules",
-                "name only the modules to adapt in target_modules",
-            ),
-            ("megatron_config", "leave it out"),
-            ("use_qalora", "leave it out"),
-            (
-                "alora_invocation_tokens",
-                "activated LoRA is not understood; leave it out",
-            ),
-            ("corda_config", "leave it out"),
-            ("eva_config", "leave it out"),
-        ] {
-            if !off(get(key)) {
-                return refuse(key, get(key), remedy);
-            }
-        }
-        match get("bias") {
-            Value::Null => {}
-            Value::String(s) if s == "none" => {}
-            other => return refuse("bias", other, "only \"none\" is understood"),
-        }
-        let rank = match get("r").as_u64() {
-            Some(r) if (1..=4096).contains(&r) => r as usize,
-            _ => return refuse("r", get("r"), "a rank from 1 to 4096 is needed"),
-        };
-        let alpha = match get("lora_alpha").as_f64() {
-            Some(a) if a.is_finite() => a,
-            _ => return refuse("lora_alpha", get("lora_alpha"), "a number is needed"),
-        };
-        let rslora = get("use_rslora").as_bool().unwrap_or(false);
-        let targets = Self::targets(get("target_modules"))?;
-        let layers = match get("layers_to_transform") {
-            Value::Null => (0..config.num_layers).collect(),
-            Value::Array(a) if a.is_empty() => (0..config.num_layers).collect(),
-            Value::Number(n) => vec![n.as_u64().unwrap_or(u64::MAX) as usize],
-            Value::Array(a) => a
-                .iter()
-                .map(|v| v.as_u64().unwrap_or(u64::MAX) as usize)
-                .collect::<Vec<_>>(),
-            other => return refuse("layers_to_transform", other, "a list of layer numbers is needed"),
-        };
-        if layers.iter().any(|&l| l >= config.num_layers) {
-            let remedy = format!("the base has the layers 0 to {}", config.num_layers - 1);
-            return refuse("layers_to_transform", get("layers_to_transform"), &remedy);
-        }
-        let layers: BTreeSet<usize> = layers.into_iter().collect();
-        let modules: Vec<_> = layers
-            .iter()
-            .flat_map(|&l| {
-                Target::ALL
-                    .into_iter()
-                    .filter(|t| targets.contains(t))
-                    .map(move |t| (l, t))
-            })
-            .collect();
-        if modules.is_empty() {
-            return refuse(
-                "target_modules",
-                get("target_modules"),
-                "it matches no module of the base",
-            );
-        }
-        let (ranks, alphas) = (
-            pattern(get("rank_pattern"), "rank_pattern")?,
-            pattern(get("alpha_pattern"), "alpha_pattern")?,
-        );
-        let ranks = ranks.into_iter().map(|(k, v)| (k, v as usize)).collect();
-        Ok(Plan {
-            rank,
-            alpha,
-            rslora,
-            ranks,
-            alphas,
-            modules,
-        })
-    }
-
-    fn targets(value: &Value) -> Result<BTreeSet<Target>> {
-        match value {
-            Value::String(s) if s == "all-linear" => Ok(Target::ALL.into()),
-            Value::Array(names) => names
-                .iter()
-                .map(|name| {
-                    name.as_str().and_then(Target::from_hf_name).ok_or_else(|| {
-                        Error::unsupported(
-                            CONFIG,
-                            "target_modules",
-                            name,
-                            "q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj and down_proj can be adapted",
-                        )
-                    })
-                })
-                .collect(),
-            other => Err(Error::unsupported(
-                CONFIG,
-                "target_modules",
-                other,
-                "a list of module names or \"all-linear\" is understood, regular expressions are not",
-            )),
-        }
-    }
-
-    fn rank_alpha(&self, module: &str) -> (usize, f64) {
-        (
-            matching(&self.ranks, module).unwrap_or(self.rank),
-            matching(&self.alphas, module).unwrap_or(self.alpha),
-        )
-    }
-}
-
-fn pattern(value: &Value, key: &str) -> Result<BTreeMap<String, f64>> {
-    let map = match value {
-        Value::Null => return Ok(BTreeMap::new()),
-        Value::Object(map) => map,
-        other => {
-            return Err(Error::unsupported(
-                CONFIG,
-                key,
-                other,
-                "an object of module names is needed",
-            ))
-        }
-    };
-    map.iter()
-        .map(|(name, v)| {
-            let plain = name
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'.');
-            match v.as_f64() {
-                Some(x) if plain && x.is_finite() && x >= 1.0 => Ok((name.clone(), x)),
-                _ => Err(Error::unsupported(
-                    CONFIG,
-                    key,
-                    format!("{name}: {v}"),
-                    "plain module names (no regular expressions) with a number of at least 1 are understood",
-                )),
-            }
-        })
-        .collect()
-}
-
-// A key names a module when it is the module's name or the end of it, cut at a dot.
-fn matching<T: Copy>(patterns: &BTreeMap<String, T>, module: &str) -> Option<T> {
-    let full = format!("model.{module}");
-    let hit = |key: &str| {
-        full.strip_suffix(key)
-            .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-    };
-    patterns.iter().find(|(key, _)| hit(key)).map(|(_, v)| *v)
 }

@@ -129,16 +129,22 @@ fn scales_should_follow_alpha_rslora_and_patterns() {
 
 #[test]
 fn what_is_not_understood_should_be_refused_with_its_key() {
-    let cases: [Case<fn(&mut Value)>; 9] = [
+    let cases: [Case<fn(&mut Value)>; 13] = [
         ("use_dora", |v| v["use_dora"] = json!(true)),
         ("modules_to_save", |v| v["modules_to_save"] = json!(["lm_head"])),
         ("bias", |v| v["bias"] = json!("all")),
         ("peft_type", |v| v["peft_type"] = json!("IA3")),
         ("target_modules", |v| v["target_modules"] = json!(["c_attn"])),
         ("target_modules", |v| v["target_modules"] = json!([])),
-        ("target_modules", |v| v["target_modules"] = json!(".*q_proj")),
+        ("target_modules", |v| v["target_modules"] = json!("(q_proj")),
+        ("target_modules", |v| v["target_modules"] = json!(".*c_attn")),
+        ("target_modules", |v| {
+            v["target_modules"] = json!("(?:(?=(a*))b|[a-z.0-9_]+)*(?<!x)y")
+        }),
+        ("some_new_method", |v| v["some_new_method"] = json!({"on": 1})),
+        ("alpha_pattern", |v| v["alpha_pattern"] = json!({"[": 4})),
         ("layers_to_transform", |v| v["layers_to_transform"] = json!([3])),
-        ("rank_pattern", |v| v["rank_pattern"] = json!({"^.*q_proj$": 4})),
+        ("rank_pattern", |v| v["rank_pattern"] = json!({"q_proj": 2.5})),
     ];
     for (key, change) in cases {
         let folder = Folder::new("refused");

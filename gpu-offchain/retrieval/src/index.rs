@@ -121,6 +121,20 @@ pub struct Hit {
     pub score: u64,
 }
 
+/// What an index says of a term.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TermProof<'a> {
+    /// Some chunk has it.
+    Known {
+        /// Its leaf with the way to the root.
+        opening: Opening<TermLeaf>,
+        /// What the leaf's hash of postings stands for.
+        postings: &'a [Posting],
+    },
+    /// No chunk has it: the neighbours between which it would stand.
+    Missing(Gap<TermLeaf>),
+}
+
 /// A retrieval index, in memory.
 #[derive(Clone, Debug)]
 pub struct Index {
@@ -234,24 +248,19 @@ impl Index {
         open("chunk", &self.chunk_tree, chunk, self.chunks.get(chunk as usize))
     }
 
-    /// A term's leaf with the way to the committed root and its postings; or, for a term that no chunk has,
-    /// the neighbours between which it would stand.
-    pub fn open_term(&self, term: &str) -> Result<Result<(Opening<TermLeaf>, &[Posting]), Gap<TermLeaf>>> {
+    /// What the index says of a term, with the way to the committed root.
+    pub fn open_term(&self, term: &str) -> Result<TermProof<'_>> {
         let key = keccak(&[term.as_bytes()]);
         let leaf = |at: usize| {
-            open(
-                "term",
-                &self.term_tree,
-                at as u64,
-                self.lists.get(at).map(term_leaf).as_ref(),
-            )
+            let leaf = self.lists.get(at).map(term_leaf);
+            open("term", &self.term_tree, at as u64, leaf.as_ref())
         };
         match self.lists.binary_search_by_key(&key, |(term, _)| *term) {
-            Ok(at) => Ok(Ok((
-                leaf(at)?,
-                self.lists.get(at).map_or(&[], |(_, list)| list.as_slice()),
-            ))),
-            Err(at) => Ok(Err(Gap {
+            Ok(at) => Ok(TermProof::Known {
+                opening: leaf(at)?,
+                postings: self.lists.get(at).map_or(&[], |(_, list)| list.as_slice()),
+            }),
+            Err(at) => Ok(TermProof::Missing(Gap {
                 before: at.checked_sub(1).map(leaf).transpose()?,
                 after: (at < self.lists.len()).then(|| leaf(at)).transpose()?,
             })),
@@ -293,8 +302,11 @@ impl Index {
         file.write_all(&bytes).map_err(Error::io(&draft))?;
         file.sync_all().map_err(Error::io(&draft))?;
         fs::rename(&draft, path).map_err(Error::io(path))?;
-        let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) else {
-            return Ok(());
+        let folder = match path.parent() {
+            None => return Ok(()),
+            // Of a relative path of one name.
+            Some(folder) if folder.as_os_str().is_empty() => Path::new("."),
+            Some(folder) => folder,
         };
         let folder_file = File::open(folder).map_err(Error::io(folder))?;
         folder_file.sync_all().map_err(Error::io(folder))

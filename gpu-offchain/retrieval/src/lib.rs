@@ -56,6 +56,6 @@ pub mod score;
 mod terms;
 
 pub use error::{Error, Result};
-pub use index::{retrieved, Builder, Hit, Index};
+pub use index::{retrieved, Builder, Hit, Index, TermProof};
 pub use leaf::{postings_hash, ChunkLeaf, Header, Posting, Rules, TermLeaf};
 pub use terms::{terms, UNICODE};

@@ -8,7 +8,7 @@ use openledger_attribution::{
     verbatim::log2,
 };
 use openledger_retrieval::{
-    postings_hash, retrieved, score::Scale, terms, Builder, Error, Hit, Index, Rules,
+    postings_hash, retrieved, score::Scale, terms, Builder, Error, Hit, Index, Rules, TermProof,
 };
 use proptest::{prelude::*, test_runner::*};
 use std::collections::{BTreeMap, BTreeSet};
@@ -175,14 +175,18 @@ fn terms_open_or_are_proved_missing() {
             }
         }
         for (term, times) in &all {
-            let (opening, postings) = index.open_term(term).unwrap().unwrap();
+            let TermProof::Known { opening, postings } = index.open_term(term).unwrap() else {
+                return Err(TestCaseError::fail("a term of a text is missing"));
+            };
             prop_assert!(opening.verify(&index.header().terms).is_some());
             prop_assert_eq!(opening.leaf.postings, postings_hash(postings));
             let sum: u64 = postings.iter().map(|posting| u64::from(posting.count)).sum();
             prop_assert_eq!(sum, *times);
         }
-        for term in ["zz", "a b", "", "qq"] {
-            let gap = index.open_term(term).unwrap().unwrap_err();
+        for term in ["1zz", "a b", "", "2qq"] {
+            let TermProof::Missing(gap) = index.open_term(term).unwrap() else {
+                return Err(TestCaseError::fail("a term of no text is known"));
+            };
             prop_assert!(gap.excludes(&keccak(&[term.as_bytes()]), &index.header().terms));
         }
         Ok(())

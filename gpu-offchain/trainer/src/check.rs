@@ -12,7 +12,7 @@ use crate::config::LoraConfig;
 use crate::data::Packed;
 use crate::grads::{base_params, lora_params, BaseGrads, LoraGrads};
 use crate::lora::fresh_adapter;
-use crate::pass::{backward, forward, Wanted};
+use crate::pass::{backward, forward, forward_with, Dropout, Wanted};
 
 type Check = Cpu<f64>;
 
@@ -68,7 +68,16 @@ fn adapter(net: &Net<Check>) -> DeviceAdapter<Vec<f64>> {
 }
 
 fn loss(net: &Net<Check>, lora: Option<&DeviceAdapter<Vec<f64>>>, packed: &Packed) -> f64 {
-    let mut tape = forward(net, lora, packed);
+    loss_with(net, lora, packed, None)
+}
+
+fn loss_with(
+    net: &Net<Check>,
+    lora: Option<&DeviceAdapter<Vec<f64>>>,
+    packed: &Packed,
+    dropout: Option<Dropout>,
+) -> f64 {
+    let mut tape = forward_with(net, lora, packed, dropout);
     net.backend
         .cross_entropy(11, &packed.targets, 1.0, &mut tape.logits)
         .iter()
@@ -90,11 +99,16 @@ fn close(name: &str, got: f64, want: f64, scale: f64) {
 
 #[test]
 fn lora_gradients_should_match_finite_differences() {
-    for qwen in [false, true] {
+    for (qwen, share) in [(false, 0.0), (true, 0.0), (false, 0.3)] {
         let net = Net::owned(Check::new(), &tiny(qwen)).unwrap();
         let mut lora = adapter(&net);
         let packed = Packed::new(&examples());
-        let mut tape = forward(&net, Some(&lora), &packed);
+        let dropout = (share > 0.0).then(|| Dropout {
+            share,
+            seed: 9,
+            rows: (0..packed.rows() as u32).map(|r| [r / 10, r]).collect(),
+        });
+        let mut tape = forward_with(&net, Some(&lora), &packed, dropout.clone());
         net.backend
             .cross_entropy(11, &packed.targets, 1.0, &mut tape.logits);
         let mut grads = LoraGrads::new(&net, &lora);
@@ -115,7 +129,7 @@ fn lora_gradients_should_match_finite_differences() {
                 let value = lora_params(&mut lora)[at].0[i];
                 let want = slope(|h| {
                     lora_params(&mut lora)[at].0[i] = value + h;
-                    loss(&net, Some(&lora), &packed)
+                    loss_with(&net, Some(&lora), &packed, dropout.clone())
                 });
                 lora_params(&mut lora)[at].0[i] = value;
                 close(

@@ -27,6 +27,19 @@ impl Default for LoraConfig {
     }
 }
 
+/// How the learning rate falls after the warm-up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Schedule {
+    /// Half a cosine.
+    #[default]
+    Cosine,
+    /// A straight line.
+    Linear,
+    /// It does not.
+    Constant,
+}
+
 /// How to train.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -39,7 +52,9 @@ pub struct TrainConfig {
     pub lr: f64,
     /// Share of the steps in which the rate rises to it.
     pub warmup: f64,
-    /// Share of the highest rate at which the cosine ends.
+    /// How it falls afterwards.
+    pub schedule: Schedule,
+    /// Share of the highest rate at which it ends.
     pub min_lr: f64,
     /// Decoupled decay of matrices.
     pub weight_decay: f64,
@@ -54,6 +69,14 @@ pub struct TrainConfig {
     /// Share of a prompt's tokens replaced, anew in every epoch, by others of the same prompt, so that an adapter learns what a prompt is
     /// about and not its exact words. Targets, and the two tokens at either end of a prompt, stay. Only for adapters.
     pub noise: f64,
+    /// Share of the inputs of an adapter's A that are left out, anew in every step, the others scaled up. Only for adapters.
+    pub dropout: f64,
+    /// Steps between looks at the held-out loss; 0 for none.
+    pub eval_every: usize,
+    /// Looks without a lower held-out loss after which training ends; the best adapter is given. 0 to train to the end.
+    pub patience: usize,
+    /// Steps between hashes of the state; 0 for none.
+    pub state_every: usize,
     /// Seed of the order of the data and of fresh weights.
     pub seed: u64,
 }
@@ -65,6 +88,7 @@ impl Default for TrainConfig {
             batch_tokens: 512,
             lr: 4e-3,
             warmup: 0.05,
+            schedule: Schedule::Cosine,
             min_lr: 0.05,
             weight_decay: 0.0,
             beta1: 0.9,
@@ -72,6 +96,10 @@ impl Default for TrainConfig {
             eps: 1e-8,
             clip: 1.0,
             noise: 0.1,
+            dropout: 0.0,
+            eval_every: 0,
+            patience: 0,
+            state_every: 0,
             seed: 0,
         }
     }
@@ -101,7 +129,17 @@ impl TrainConfig {
                 return refuse(name, value, "a number from 0 to 1");
             }
         }
-        for (name, value) in [("beta1", self.beta1), ("beta2", self.beta2)] {
+        if self.patience > 0 && self.eval_every == 0 {
+            return Err(Error::Recipe(format!(
+                "patience is {} but eval_every is 0; say how often to look at the held-out loss",
+                self.patience
+            )));
+        }
+        for (name, value) in [
+            ("beta1", self.beta1),
+            ("beta2", self.beta2),
+            ("dropout", self.dropout),
+        ] {
             if !(0.0..1.0).contains(&value) {
                 return refuse(name, value, "a number from 0 to below 1");
             }
@@ -109,7 +147,7 @@ impl TrainConfig {
         Ok(())
     }
 
-    /// The learning rate of a step, counted from 1: a linear rise, then half a cosine.
+    /// The learning rate of a step, counted from 1: a linear rise, then the schedule.
     pub fn rate(&self, step: usize, of: usize) -> f64 {
         let warm = (self.warmup * of as f64).max(1.0);
         let step = step as f64;
@@ -117,8 +155,12 @@ impl TrainConfig {
             return self.lr * step / warm;
         }
         let done = (step - warm) / (of as f64 - warm).max(1.0);
-        let cosine = 0.5 * (1.0 + libm::cos(std::f64::consts::PI * done));
-        self.lr * (self.min_lr + (1.0 - self.min_lr) * cosine)
+        let left = match self.schedule {
+            Schedule::Cosine => 0.5 * (1.0 + libm::cos(std::f64::consts::PI * done)),
+            Schedule::Linear => 1.0 - done,
+            Schedule::Constant => return self.lr,
+        };
+        self.lr * (self.min_lr + (1.0 - self.min_lr) * left)
     }
 }
 
@@ -135,6 +177,47 @@ pub struct Progress {
     pub lr: f64,
     /// Tokens read so far.
     pub tokens: usize,
+}
+
+/// What happens in a run, in a form that can be sent as it is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum TrainEvent {
+    /// A step was done.
+    Step(Progress),
+    /// The held-out loss after a step.
+    Evaluated {
+        /// The step.
+        step: usize,
+        /// Mean loss of a held-out target, in nats.
+        loss: f64,
+        /// Whether it is the lowest so far.
+        best: bool,
+    },
+    /// The hash of everything the steps to come depend on.
+    State {
+        /// The step after which it holds.
+        step: usize,
+        /// In hexadecimal.
+        hash: String,
+    },
+    /// A checkpoint is on disk.
+    Saved {
+        /// The step after which it holds.
+        step: usize,
+    },
+    /// The run continues a checkpoint.
+    Resumed {
+        /// The last step that need not be done again.
+        step: usize,
+    },
+    /// The held-out loss no longer falls.
+    StoppedEarly {
+        /// The last step done.
+        step: usize,
+        /// The step whose adapter is given.
+        best: usize,
+    },
 }
 
 /// A trained adapter.

@@ -35,6 +35,14 @@ pub enum Error {
         /// Why not.
         reason: String,
     },
+    /// A checkpoint cannot be continued.
+    #[error("checkpoint {path}: {reason}; remove it to begin anew")]
+    Checkpoint {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
     /// The model or adapter is wrong.
     #[error(transparent)]
     Model(#[from] openledger_model::Error),

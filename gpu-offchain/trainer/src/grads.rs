@@ -146,8 +146,8 @@ pub(crate) fn base_params<B: Backend>(net: &mut Net<B>) -> (&B, Vec<Param<'_, B:
 
 /// AdamW over a list of gradients.
 pub(crate) struct Optimizer<T> {
-    m: Vec<T>,
-    v: Vec<T>,
+    pub(crate) m: Vec<T>,
+    pub(crate) v: Vec<T>,
 }
 
 impl<T> Optimizer<T> {

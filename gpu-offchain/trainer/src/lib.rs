@@ -1,6 +1,6 @@
 //! Training by explicit forward and backward passes over a [`openledger_engine::Backend`].
 //!
-//! - [`train_lora`]: a LoRA adapter over a frozen base, exported as PEFT reads it.
+//! - [`train_lora`]: a LoRA adapter over a frozen base, exported as PEFT reads it; [`Run`] with checkpoints, early stop and state hashes.
 //! - [`train_base`]: every weight of a small base.
 //! - [`FactorModel`]: the per-example factors that attribution is computed from.
 //!
@@ -10,6 +10,7 @@
 mod base;
 #[cfg(test)]
 mod check;
+mod checkpoint;
 mod config;
 mod data;
 mod error;
@@ -20,8 +21,8 @@ mod lora;
 mod pass;
 
 pub use base::{fresh_base, to_base_model, train_base};
-pub use config::{LoraConfig, Progress, TrainConfig, Trained};
+pub use config::{LoraConfig, Progress, Schedule, TrainConfig, TrainEvent, Trained};
 pub use error::{Error, Result};
 pub use evaluate::{evaluate, Evaluation};
 pub use factors::{write_factors, FactorModel, Factors, ModuleFactors};
-pub use lora::{fresh_adapter, train_lora};
+pub use lora::{fresh_adapter, train_lora, train_lora_from, Checkpoint, Run};

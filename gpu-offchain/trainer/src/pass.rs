@@ -7,6 +7,24 @@ use openledger_model::Target;
 use crate::data::Packed;
 use crate::grads::{BaseGrads, LoraGrads};
 
+/// Which inputs of an adapter are left out in a step. Each is decided by seed, epoch, example, position, module and column alone, so that a
+/// step is the same whatever else is in it and whether the run was interrupted.
+#[derive(Debug, Clone)]
+pub(crate) struct Dropout {
+    pub(crate) share: f64,
+    pub(crate) seed: u64,
+    /// Example and position of every row.
+    pub(crate) rows: Vec<[u32; 2]>,
+}
+
+impl Dropout {
+    /// `x` with a share of its elements left out and the others scaled up.
+    fn apply<B: Backend>(&self, be: &B, layer: usize, target: Target, x: &B::Buf) -> B::Buf {
+        let place = (layer * 7 + target.index()) as u32;
+        be.dropout(x, self.share, self.seed, place, &self.rows)
+    }
+}
+
 /// What a layer remembers.
 struct LayerTape<T> {
     x: T,
@@ -33,6 +51,7 @@ pub(crate) struct Tape<T> {
     x: T,
     normed: T,
     inv: T,
+    dropout: Option<Dropout>,
     /// `[rows, vocab]`.
     pub(crate) logits: T,
 }
@@ -46,6 +65,16 @@ pub(crate) fn forward<B: Backend>(
     net: &Net<B>,
     lora: Option<&DeviceAdapter<B::Buf>>,
     p: &Packed,
+) -> Tape<B::Buf> {
+    forward_with(net, lora, p, None)
+}
+
+/// The same, leaving out inputs of the adapter.
+pub(crate) fn forward_with<B: Backend>(
+    net: &Net<B>,
+    lora: Option<&DeviceAdapter<B::Buf>>,
+    p: &Packed,
+    dropout: Option<Dropout>,
 ) -> Tape<B::Buf> {
     let (be, config, heads) = (&net.backend, net.config(), net.heads());
     let (rows, hidden, eps) = (p.rows(), config.hidden_size, config.rms_norm_eps);
@@ -76,6 +105,8 @@ pub(crate) fn forward<B: Backend>(
             if let Some(pair) = pair(lora, index, target) {
                 let group = [LoraGroup { start: 0, rows, pair }];
                 let mut shrunk = buf(pair.rank);
+                let left = dropout.as_ref().map(|d| d.apply(be, index, target, input));
+                let input = left.as_ref().unwrap_or(input);
                 be.lora_shrink(&group, d_in, input, pair.rank, &mut shrunk);
                 be.lora_expand(&group, d_out, &shrunk, pair.rank, &mut output);
                 u[at] = Some(shrunk);
@@ -143,6 +174,7 @@ pub(crate) fn forward<B: Backend>(
         x,
         normed,
         inv,
+        dropout,
         logits,
     }
 }
@@ -196,6 +228,7 @@ pub(crate) fn backward<B: Backend>(
             index,
             layer,
             u: &t.u,
+            dropout: tape.dropout.as_ref(),
             rows,
         };
         let mut dmid = buf(config.intermediate_size);
@@ -247,6 +280,7 @@ struct At<'a, B: Backend> {
     index: usize,
     layer: &'a Layer<B::Buf>,
     u: &'a [Option<B::Buf>; 7],
+    dropout: Option<&'a Dropout>,
     rows: usize,
 }
 
@@ -287,6 +321,8 @@ impl<B: Backend> At<'_, B> {
             );
             if let (Some(g), Some(u)) = (wanted.lora.as_deref_mut(), &self.u[module]) {
                 if let Some((da, db)) = g.pair(self.index, target) {
+                    let left = self.dropout.map(|d| d.apply(be, self.index, target, x));
+                    let x = left.as_ref().unwrap_or(x);
                     be.gemm(Gemm::weight(rows, d_in, pair.rank).adding(), &du, x, da);
                     be.gemm(
                         Gemm::weight(rows, pair.rank, d_out).scaled(pair.scale).adding(),
@@ -305,8 +341,16 @@ impl<B: Backend> At<'_, B> {
                 &self.layer.linear[module],
                 dx,
             );
-            if let Some((du, pair)) = low {
-                be.gemm(Gemm::input(rows, d_in, pair.rank).adding(), &du, &pair.a, dx);
+            match (low, self.dropout) {
+                (None, _) => {}
+                (Some((du, pair)), None) => {
+                    be.gemm(Gemm::input(rows, d_in, pair.rank).adding(), &du, &pair.a, dx);
+                }
+                (Some((du, pair)), Some(dropout)) => {
+                    let mut through = be.zeros(rows * d_in);
+                    be.gemm(Gemm::input(rows, d_in, pair.rank), &du, &pair.a, &mut through);
+                    be.add(&dropout.apply(be, self.index, target, &through), dx);
+                }
             }
         }
     }

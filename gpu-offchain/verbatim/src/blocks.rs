@@ -1,10 +1,15 @@
 //! Trees over leaves that are on disk: of every 1,024 leaves only their common node is kept, the rest is
 //! hashed again when a path needs it.
 
-use crate::{threads::in_order, Result};
+use crate::{
+    keccak::{permutation, suffix_top},
+    threads::in_order,
+    Result,
+};
 use openledger_attribution::{
     hash::Hash,
     tree::{BuildError, Leaf, Node, Opening, Range, Root},
+    verbatim::SuffixLeaf,
 };
 
 /// Levels below the lowest that is kept.
@@ -32,6 +37,26 @@ impl Blocks {
         let tops = in_order(blocks, threads, |block| {
             let from = block as u64 * BLOCK;
             top(from, (from + BLOCK).min(count), &leaf)
+        })?;
+        Self::from_tops(count, tops)
+    }
+
+    /// The tree of a suffix array: offsets behind the position `from`.
+    pub(crate) fn of_suffixes(from: u64, offsets: &[u32], threads: usize) -> Result<Self> {
+        let count = offsets.len() as u64;
+        let quick = permutation();
+        let tops = in_order(offsets.len().div_ceil(BLOCK as usize), threads, |block| {
+            let first = block as u64 * BLOCK;
+            let own = offsets.get(first as usize..).unwrap_or_default();
+            if let (Some(permute), Some(whole)) = (quick, own.get(..BLOCK as usize)) {
+                return Ok(suffix_top(permute, first, from, whole));
+            }
+            top(first, (first + BLOCK).min(count), &|at| {
+                let offset = offsets.get(at as usize).copied().unwrap_or(u32::MAX);
+                Ok(SuffixLeaf {
+                    position: from + u64::from(offset),
+                })
+            })
         })?;
         Self::from_tops(count, tops)
     }
@@ -163,6 +188,20 @@ fn join(level: &[Node]) -> Result<Vec<Node>> {
 mod tests {
     use super::*;
     use openledger_attribution::{tree::Tree, verbatim::CountLeaf};
+
+    #[test]
+    fn trees_of_suffixes_are_like_others() {
+        for count in [0u64, 5, 1_024, 3_000] {
+            let offsets: Vec<u32> = (0..count as u32).rev().collect();
+            let leaf = |at: u64| {
+                Ok(SuffixLeaf {
+                    position: 9 + u64::from(offsets[at as usize]),
+                })
+            };
+            let quick = Blocks::of_suffixes(9, &offsets, 2).unwrap();
+            assert_eq!(quick, Blocks::build(count, 1, leaf).unwrap());
+        }
+    }
 
     #[test]
     fn paths_are_those_of_the_whole_tree() {

@@ -318,16 +318,21 @@ impl Builder {
             file.write(bytemuck::cast_slice(&sorted))?;
             file.finish()?;
         }
-        if Kind::Keys(shard).path(&self.dir).is_file() {
+        if Kind::Least(shard).path(&self.dir).is_file() {
             return Ok(());
         }
         let suffixes = Mapped::open(&self.dir, kind, (to - from) * 4)?;
         let mut keys = Draft::new(&self.dir, Kind::Keys(shard))?;
-        for at in suffixes.cast::<u32>().iter().step_by(STEP) {
-            let suffix = text.get(*at as usize..).unwrap_or_default();
-            keys.write(&key(suffix, 0).to_le_bytes())?;
+        for key in keys_of(text, suffixes.cast()) {
+            keys.write(&key.to_le_bytes())?;
         }
-        keys.finish()
+        keys.finish()?;
+        // Last: with it the shard is done.
+        let mut least = Draft::new(&self.dir, Kind::Least(shard))?;
+        for smallest in least_of(suffixes.cast()) {
+            least.write(&smallest.to_le_bytes())?;
+        }
+        least.finish()
     }
 
     fn commit(&self, read: &Read, tokens: &Mapped, threads: usize) -> Result<Head> {
@@ -350,7 +355,7 @@ impl Builder {
                 *all += own;
             }
             let suffixes = Mapped::open(&self.dir, Kind::Suffixes(shard), (to - from) * 4)?;
-            let suffix_tree = Blocks::build(to - from, threads, |at| Ok(suffix(&suffixes, *from, at)))?;
+            let suffix_tree = Blocks::of_suffixes(*from, suffixes.cast(), threads)?;
             let count_tree = Blocks::build(u64::from(vocabulary), threads, |id| {
                 Ok(CountLeaf {
                     count: of_id(codes, &own, id),
@@ -396,6 +401,18 @@ impl Builder {
             table_tops: table.tops().to_vec(),
         })
     }
+}
+
+/// What `keys-N.bin` holds.
+pub(crate) fn keys_of<'a, C: Code>(text: &'a [C], suffixes: &'a [u32]) -> impl Iterator<Item = u64> + 'a {
+    let sampled = suffixes.iter().step_by(STEP);
+    sampled.map(|at| key(text.get(*at as usize..).unwrap_or_default(), 0))
+}
+
+/// What `least-N.bin` holds.
+pub(crate) fn least_of(suffixes: &[u32]) -> impl Iterator<Item = u32> + '_ {
+    let pieces = suffixes.chunks(STEP);
+    pieces.map(|piece| piece.iter().copied().min().unwrap_or(u32::MAX))
 }
 
 fn count<C: Code>(text: &[C], codes: usize) -> Vec<u64> {

@@ -38,6 +38,8 @@ pub(crate) enum Kind {
     Suffixes(usize),
     /// First codes of every so many suffixes of a shard.
     Keys(usize),
+    /// The smallest of every so many suffixes of a shard.
+    Least(usize),
 }
 
 impl Kind {
@@ -50,6 +52,7 @@ impl Kind {
             Self::Spool => dir.join("tokens.tmp"),
             Self::Suffixes(shard) => dir.join(format!("suffixes-{shard:05}.bin")),
             Self::Keys(shard) => dir.join(format!("keys-{shard:05}.bin")),
+            Self::Least(shard) => dir.join(format!("least-{shard:05}.bin")),
         }
     }
 
@@ -62,6 +65,7 @@ impl Kind {
             Self::Spool => *b"SPOO",
             Self::Suffixes(_) => *b"SUFS",
             Self::Keys(_) => *b"KEYS",
+            Self::Least(_) => *b"LEAS",
         };
         let mut head = [0; HEAD];
         head[..8].copy_from_slice(&MAGIC);
@@ -120,8 +124,11 @@ impl Draft {
 
 /// Makes the names in the folder of `path` durable.
 pub(crate) fn sync_folder(path: &Path) -> Result<()> {
-    let Some(folder) = path.parent() else {
-        return Ok(());
+    let folder = match path.parent() {
+        None => return Ok(()),
+        // Of a relative path of one name.
+        Some(folder) if folder.as_os_str().is_empty() => Path::new("."),
+        Some(folder) => folder,
     };
     let file = File::open(folder).map_err(Error::io(folder))?;
     file.sync_all().map_err(Error::io(folder))

@@ -2,7 +2,7 @@
 
 use crate::{
     blocks::Blocks,
-    build::{chunk, of_id, row, shard_leaf, suffix},
+    build::{chunk, keys_of, least_of, of_id, row, shard_leaf, suffix},
     codes::{by_width, Code, Codes, Width},
     files::{read_value, Kind, Mapped},
     head::{Head, ShardHead, ROW},
@@ -44,6 +44,7 @@ pub struct Index {
 pub(crate) struct Shard {
     pub(crate) suffixes: Mapped,
     pub(crate) keys: Mapped,
+    pub(crate) least: Mapped,
     suffix_tree: Blocks,
     count_tree: Blocks,
 }
@@ -89,6 +90,7 @@ impl Index {
             shards.push(Shard {
                 suffixes: Mapped::open(dir, Kind::Suffixes(at), length * 4)?,
                 keys: Mapped::open(dir, Kind::Keys(at), length.div_ceil(STEP as u64) * 8)?,
+                least: Mapped::open(dir, Kind::Least(at), length.div_ceil(STEP as u64) * 4)?,
                 suffix_tree: tree("suffix array", leaf.suffixes, &shard.suffix_tops, length)?,
                 count_tree: tree("counts", leaf.counts, &shard.count_tops, vocabulary)?,
             });
@@ -357,7 +359,10 @@ impl Index {
                 Reveal::Suffixes((opening, entries))
             }
             Wanted::Count((shard, id)) => {
-                Reveal::Count((self.open_shard(shard)?, self.open_count(shard, small(id)?)?))
+                // For an id beyond the vocabulary the shard is answer enough, beside any count.
+                let id = Some(id).filter(|id| *id < u64::from(self.header().vocabulary));
+                let count = self.open_count(shard, small(id.unwrap_or(0))?)?;
+                Reveal::Count((self.open_shard(shard)?, count))
             }
             _ => return Ok(None),
         }))
@@ -416,9 +421,16 @@ impl Index {
             }
         }
         for (at, (files, head)) in self.shards.iter().zip(&self.head.shards).enumerate() {
-            let found = Blocks::build(head.leaf.length(), threads, |rank| {
-                Ok(suffix(&files.suffixes, head.leaf.from, rank))
-            })?;
+            // Not committed, but searched with.
+            let helps = by_width!(self.width, C => self.view::<C>(at).is_some_and(|view| {
+                keys_of(view.text, view.suffixes).eq(view.keys.iter().copied())
+            }));
+            if !helps || !least_of(files.suffixes.cast()).eq(files.least.cast::<u32>().iter().copied()) {
+                return wrong(format!(
+                    "the search keys of shard {at} are not those of its suffix array"
+                ));
+            }
+            let found = Blocks::of_suffixes(head.leaf.from, files.suffixes.cast(), threads)?;
             if found != files.suffix_tree {
                 return wrong(format!("the suffix array of shard {at} is not the committed one"));
             }

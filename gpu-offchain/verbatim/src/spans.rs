@@ -2,11 +2,14 @@
 
 use crate::{
     codes::{by_width, Code},
-    search::View,
+    search::{View, STEP},
     Index, Result,
 };
 use openledger_attribution::verbatim::{select, Span, SpanRecord, JUDGED, MAX_SPAN_RECORDS};
 use std::collections::BTreeMap;
+
+/// Occurrences in a shard from which on a run is first looked for in the first records.
+const FREQUENT: usize = 256;
 
 /// A maximal piece of an answer that occurs in the corpus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,7 +148,8 @@ impl Index {
     }
 
     /// The first ten records that contain a run of at most 512 tokens without separator, each with the first
-    /// place in it. Every occurrence is looked at once, in memory order; few take more than a glance.
+    /// place in it. Of frequent runs most places are passed over, 64 at a time: they lie behind ten records
+    /// that are known already.
     ///
     /// Errors: records that are damaged.
     pub fn records_with(&self, words: &[u32]) -> Result<Vec<SpanRecord>> {
@@ -177,9 +181,25 @@ impl Index {
             return;
         };
         let ranks = view.find(&pattern);
+        // What stands everywhere stands in the first records: a look from the front ends soon.
+        if ranks.len() > FREQUENT
+            && self.places_from_front(&view, &pattern, head.leaf.from, ranks.len(), places)
+        {
+            return;
+        }
+        let least: &[u32] = self.shards.get(shard).map_or(&[], |shard| shard.least.cast());
         // What lies at or behind this offset is of no record that will be named.
         let mut limit = u32::MAX;
-        for offset in view.suffixes.get(ranks).unwrap_or_default() {
+        let mut rank = ranks.start;
+        while rank < ranks.end {
+            if rank % STEP == 0 && least.get(rank / STEP).is_some_and(|least| *least >= limit) {
+                rank += STEP;
+                continue;
+            }
+            let Some(offset) = view.suffixes.get(rank) else {
+                break;
+            };
+            rank += 1;
             if *offset >= limit {
                 continue;
             }
@@ -203,5 +223,51 @@ impl Index {
                 limit = u32::try_from(behind).unwrap_or(u32::MAX);
             }
         }
+    }
+
+    /// Reads a shard's records from the front until ten are known, or until that took as long as looking at
+    /// every occurrence would; what was found by then is right.
+    fn places_from_front<C: Code>(
+        &self,
+        view: &View<'_, C>,
+        pattern: &[C],
+        from: u64,
+        occurrences: usize,
+        places: &mut BTreeMap<u64, u64>,
+    ) -> bool {
+        let (Some(first), Some(code)) = (self.entry_at(from), pattern.first()) else {
+            return false;
+        };
+        let mut left = occurrences;
+        for (entry, start) in (first..).zip(self.starts.get(first as usize..).unwrap_or_default()) {
+            if places.len() >= MAX_SPAN_RECORDS {
+                return true;
+            }
+            let end = self
+                .starts
+                .get(entry as usize + 1)
+                .copied()
+                .unwrap_or(self.tokens());
+            let (start, end) = ((start - from) as usize, (end.saturating_sub(from)) as usize);
+            let Some(text) = view.text.get(start..end.min(view.text.len())) else {
+                break;
+            };
+            let seen = text.get(..left.min(text.len())).unwrap_or_default();
+            let starts_there = |at: &usize| text.get(*at..).is_some_and(|rest| rest.starts_with(pattern));
+            let mut candidates = seen
+                .iter()
+                .enumerate()
+                .filter(|(_, own)| *own == code)
+                .map(|(at, _)| at);
+            match candidates.find(starts_there) {
+                Some(at) => {
+                    places.insert(entry, from + (start + at) as u64);
+                    left -= at;
+                }
+                None if seen.len() < text.len() => return false,
+                None => left -= seen.len(),
+            }
+        }
+        true
     }
 }

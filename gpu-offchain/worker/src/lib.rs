@@ -55,6 +55,9 @@ use tokio::{
     sync::{mpsc, oneshot},
 };
 
+/// Folder of the content store in the data folder.
+const CONTENT: &str = "content";
+
 /// Time that requests under way have to finish.
 const LAST_REQUESTS: Duration = Duration::from_secs(10);
 

@@ -174,7 +174,7 @@ impl Worker {
             &ledger.genesis(),
             &ledger.account(),
         )?;
-        let store = Store::open(&config.data.join("content"))?;
+        let store = Store::open(&config.data.join(crate::CONTENT))?;
         let (to_attribute, queue) = mpsc::unbounded_channel();
         let worker = Self {
             turns: Arc::new(Semaphore::new(config.parallel.max(1))),

@@ -277,3 +277,47 @@ fn a_text_should_be_told_whose_words_it_uses() {
     assert!(span["records"][0]["file"].as_str().unwrap().ends_with("a.txt"));
     refused(dir, "attribute spans --corpus nowhere --query query", "nowhere");
 }
+
+#[test]
+fn a_file_should_come_out_of_the_store_as_it_went_in() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let bytes: Vec<u8> = (0..3_000_000u32)
+        .map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8)
+        .collect();
+    std::fs::write(dir.join("file"), &bytes).unwrap();
+    let added = json(dir, "content add --data worker file --json");
+    assert_eq!(
+        (&added["bytes"], &added["blocks"]),
+        (&Value::from(3_000_000), &Value::from(4))
+    );
+    let cid = added["cid"].as_str().unwrap();
+    let got = json(
+        dir,
+        &format!("content get --data worker {cid} --out again --json"),
+    );
+    assert_eq!(got["bytes"], 3_000_000);
+    assert!(std::fs::read(dir.join("again")).unwrap() == bytes);
+    assert_eq!(
+        json(dir, "content ls --data worker --json")
+            .as_array()
+            .unwrap()
+            .len(),
+        4
+    );
+    assert_eq!(
+        json(dir, &format!("content deny --data worker {cid} --json"))["denied"],
+        true
+    );
+    let listed = json(dir, "content ls --data worker --json");
+    assert!(listed
+        .as_array()
+        .unwrap()
+        .iter()
+        .all(|block| block["denied"] == true));
+    assert_eq!(
+        json(dir, &format!("content deny --data worker {cid} --undo --json"))["denied"],
+        false
+    );
+    refused(dir, "content get --data worker nonsense --out x", "nonsense");
+}

@@ -1,8 +1,10 @@
 //! Benchmarks of every call, each on the largest input that the chain takes.
 
 use crate::{
-    pallet::{Batches, Call, Challenges, Config, Indexes, Pallet},
-    BatchStage, Index, MaxClaims, MAX_CREDITS,
+    pallet::{
+        Batches, Call, Challenges, Config, IndexBonds, IndexChallenges, Indexes, Pallet, Requests, Samples,
+    },
+    BatchStage, Committed, Index, IndexBond, IndexStage, MaxClaims, Sample, MAX_CREDITS,
 };
 use alloc::{boxed::Box, vec, vec::Vec};
 use frame_benchmarking::v2::*;
@@ -13,7 +15,7 @@ use frame_support::{
 use frame_system::{pallet_prelude::BlockNumberFor, RawOrigin};
 use openledger_attribution::{
     attribution::Attribution,
-    batch::{settle, BatchHeader, ChannelLeaf, Ledger, Settled},
+    batch::{settle, BatchHeader, ChannelLeaf, CreditsHeader, DrawLeaf, Ledger, Settled},
     fee::{Mix, Parts, Split, Tariff},
     hash::{keccak, Account, Hash, NONE},
     index::{IndexHeader, IndexLeaf, IndexRules},
@@ -23,11 +25,12 @@ use openledger_attribution::{
     sketch::{Kind, Layout, Module, Rule, Sketch, SketchLeaf},
     tree::{Range, Root, Tree},
     verbatim::Verbatim,
-    verdict::{AnswerProof, BatchEvidence, WrongScore},
+    verdict::{AnswerProof, BatchEvidence, IndexEvidence, Reveal, RowBytes, Wanted, WrongScore},
     voucher::{Mode, Signature, Terms, Voucher},
     wire::Object,
 };
-use openledger_protocol::{batches::commitment, channels::ChannelClaim};
+use openledger_protocol::{batches::commitment, channels::ChannelClaim, disputes::index_commitment};
+use openledger_traits::{Bonds, Draws};
 
 /// What the benchmarks need of other pallets.
 pub trait BenchmarkHelper<AccountId> {
@@ -40,6 +43,11 @@ pub trait BenchmarkHelper<AccountId> {
     fn open(worker: &AccountId, deposit: u128) -> (u64, Account);
     /// The consumer's sr25519 signature.
     fn sign(consumer: &Account, message: &[u8]) -> [u8; 64];
+    /// Makes generation 1 of model 0, which answers, one that the builder of this index trained, and every version it is of
+    /// published.
+    fn order(header: &IndexHeader);
+    /// What is committed in this epoch is drawn for.
+    fn draw(epoch: u64);
 }
 
 const OPEN: u128 = 1_000_000_000_000_000_000;
@@ -302,6 +310,59 @@ impl<T: Config> World<T> {
     }
 }
 
+/// An index of one row that no gradient gives, of about `lanes` bytes, and its builder, a worker.
+fn broken<T: Config>(lanes: u32) -> Result<(T::AccountId, Hash, Book), BenchmarkError> {
+    const BROKEN: BenchmarkError = BenchmarkError::Stop("the benchmark's index cannot be made");
+    let builder = T::BenchmarkHelper::worker(T::IndexStake::get().saturating_mul(100));
+    let mut book = book(builder.clone().into(), lanes).ok_or(BROKEN)?;
+    if let Some(lane) = book.row.sketch.lanes.first_mut() {
+        *lane = i8::MIN;
+    }
+    book.header.rows = Tree::new(core::slice::from_ref(&book.row))
+        .map_err(|_| BROKEN)?
+        .root();
+    let index = book.header.hash();
+    Indexes::<T>::insert(
+        index,
+        Index {
+            header: book.header,
+            since: 0,
+        },
+    );
+    T::Bonds::open(&builder, T::IndexStake::get())?;
+    IndexBonds::<T>::insert(
+        index,
+        IndexBond {
+            builder: builder.clone(),
+            exposure: T::IndexStake::get(),
+            challenges: 0,
+            stage: IndexStage::Standing,
+        },
+    );
+    T::BenchmarkHelper::serve(index, tariff());
+    T::BenchmarkHelper::order(&book.header);
+    Ok((builder, index, book))
+}
+
+/// A batch whose one draw is at `sample`: what a sampled one's header would be.
+fn sampled<T: Config>(sample: Sample) -> Result<(World<T>, BatchHeader), BenchmarkError> {
+    let world = world::<T>(1, 1, 64)?;
+    world.submit()?;
+    let header = BatchHeader {
+        draws: 1,
+        ..world.settled.header
+    };
+    Batches::<T>::mutate(0, |batch| {
+        if let Some(batch) = batch {
+            batch.header = header;
+            batch.credits = Pallet::<T>::no_credits(&header);
+            batch.closes = u32::MAX;
+        }
+    });
+    Samples::<T>::insert(0, sample);
+    Ok((world, header))
+}
+
 fn later<T: Config>(blocks: BlockNumberFor<T>) {
     use sp_runtime::Saturating;
     let now = frame_system::Pallet::<T>::block_number();
@@ -433,6 +494,161 @@ mod benches {
         #[extrinsic_call]
         _(RawOrigin::Signed(world.worker.clone()), 0);
         assert!(!Batches::<T>::contains_key(0));
+        Ok(())
+    }
+
+    #[benchmark]
+    fn challenge_index() -> Result<(), BenchmarkError> {
+        let (_, index, _) = broken::<T>(64)?;
+        let who = challenger::<T>();
+        #[extrinsic_call]
+        _(RawOrigin::Signed(who.clone()), index, [7; 32]);
+        assert!(IndexChallenges::<T>::contains_key(index, who));
+        Ok(())
+    }
+
+    /// A row whose bytes are judged. `b` is the length of the evidence in bytes.
+    #[benchmark]
+    fn prove_index(b: Linear<500, 32_700>) -> Result<(), BenchmarkError> {
+        const BESIDE_THE_LANES: u32 = 200;
+        let (_, index, book) = broken::<T>(b.saturating_sub(BESIDE_THE_LANES).min(MOST_LANES))?;
+        let who = challenger::<T>();
+        let rows = core::slice::from_ref(&book.row);
+        let row = Tree::new(rows).ok().and_then(|tree| tree.open(0, &book.row));
+        let evidence = IndexEvidence::RowBytes(RowBytes {
+            row: row.ok_or(BenchmarkError::Stop("the benchmark's index cannot be opened"))?,
+            layout: book.layout.clone(),
+        });
+        let commitment = index_commitment(&who.clone().into(), &index, &SALT, &evidence);
+        Pallet::<T>::do_challenge_index(who.clone(), index, commitment)?;
+        later::<T>(1u32.into());
+        #[extrinsic_call]
+        _(RawOrigin::Signed(who), index, SALT, Box::new(evidence));
+        assert!(IndexBonds::<T>::get(index).is_some_and(|bond| bond.exposure == 0));
+        Ok(())
+    }
+
+    #[benchmark]
+    fn lapse_index() -> Result<(), BenchmarkError> {
+        let (builder, index, _) = broken::<T>(64)?;
+        let who = challenger::<T>();
+        Pallet::<T>::do_challenge_index(who.clone(), index, [7; 32])?;
+        later::<T>(T::ProvePeriod::get());
+        later::<T>(1u32.into());
+        #[extrinsic_call]
+        _(RawOrigin::Signed(builder), index, who.clone());
+        assert!(!IndexChallenges::<T>::contains_key(index, who));
+        Ok(())
+    }
+
+    /// An index that is closed: of a model that is not there any more.
+    #[benchmark]
+    fn review_index() -> Result<(), BenchmarkError> {
+        let (builder, index, _) = broken::<T>(64)?;
+        Indexes::<T>::mutate(index, |entry| {
+            if let Some(entry) = entry {
+                entry.header.model = u64::MAX;
+            }
+        });
+        IndexBonds::<T>::mutate(index, |bond| {
+            if let Some(bond) = bond {
+                bond.stage = IndexStage::Retiring { since: 0 };
+            }
+        });
+        later::<T>(T::IndexRetention::get());
+        #[extrinsic_call]
+        _(RawOrigin::Signed(builder), index);
+        assert!(IndexBonds::<T>::get(index).is_some_and(|bond| bond.stage == IndexStage::Closed));
+        Ok(())
+    }
+
+    #[benchmark]
+    fn request_reveal() -> Result<(), BenchmarkError> {
+        let world = world::<T>(1, 1, 64)?;
+        world.submit()?;
+        let (who, batch, wanted) = (challenger::<T>(), Committed::Batch(0), Wanted::Receipt(0));
+        #[extrinsic_call]
+        _(RawOrigin::Signed(who), batch, wanted);
+        assert!(Requests::<T>::contains_key(batch, wanted));
+        Ok(())
+    }
+
+    /// A row. `b` is the length of what is shown in bytes.
+    #[benchmark]
+    fn reveal(b: Linear<500, 32_700>) -> Result<(), BenchmarkError> {
+        const BESIDE_THE_LANES: u32 = 150;
+        let (builder, index, book) = broken::<T>(b.saturating_sub(BESIDE_THE_LANES).min(MOST_LANES))?;
+        let (of, wanted) = (Committed::Index(index), Wanted::Row(0));
+        Pallet::<T>::do_request_reveal(challenger::<T>(), of, wanted)?;
+        let rows = core::slice::from_ref(&book.row);
+        let row = Tree::new(rows).ok().and_then(|tree| tree.open(0, &book.row));
+        let shown = Reveal::Row(row.ok_or(BenchmarkError::Stop("the benchmark's index cannot be opened"))?);
+        #[extrinsic_call]
+        _(RawOrigin::Signed(builder), of, wanted, Box::new(shown));
+        assert!(!Requests::<T>::contains_key(of, wanted));
+        Ok(())
+    }
+
+    /// A batch is condemned.
+    #[benchmark]
+    fn end_request() -> Result<(), BenchmarkError> {
+        let world = world::<T>(1, 1, 64)?;
+        world.submit()?;
+        let (batch, wanted) = (Committed::Batch(0), Wanted::Receipt(0));
+        Pallet::<T>::do_request_reveal(challenger::<T>(), batch, wanted)?;
+        later::<T>(T::RevealPeriod::get());
+        later::<T>(1u32.into());
+        #[extrinsic_call]
+        _(RawOrigin::Signed(world.worker.clone()), batch, wanted);
+        assert!(Batches::<T>::get(0).is_some_and(|batch| batch.escrow == 0));
+        Ok(())
+    }
+
+    #[benchmark]
+    fn draw() -> Result<(), BenchmarkError> {
+        let epoch = T::Draws::epoch();
+        T::BenchmarkHelper::draw(epoch);
+        let (world, _) = sampled::<T>(Sample::Waiting { epoch })?;
+        #[extrinsic_call]
+        _(RawOrigin::Signed(world.worker.clone()), 0);
+        assert!(Pallet::<T>::randomness(0).is_some());
+        Ok(())
+    }
+
+    #[benchmark]
+    fn answer_draws() -> Result<(), BenchmarkError> {
+        let (world, header) = sampled::<T>(Sample::Drawn {
+            randomness: [7; 32],
+            until: u32::MAX,
+        })?;
+        let answer = DrawLeaf {
+            receipt: 0,
+            attribution: [7; 32],
+            forfeit: 0,
+        };
+        let answers = Tree::new(&[answer])
+            .map_err(|_| BenchmarkError::Stop("the benchmark's draw cannot be answered"))?
+            .root();
+        let credits = CreditsHeader {
+            answers,
+            ..Pallet::<T>::no_credits(&header)
+        };
+        #[extrinsic_call]
+        _(RawOrigin::Signed(world.worker.clone()), 0, Box::new(credits));
+        assert!(Pallet::<T>::is_answered(0));
+        Ok(())
+    }
+
+    #[benchmark]
+    fn forfeit_draws() -> Result<(), BenchmarkError> {
+        let (world, _) = sampled::<T>(Sample::Drawn {
+            randomness: [7; 32],
+            until: 0,
+        })?;
+        later::<T>(1u32.into());
+        #[extrinsic_call]
+        _(RawOrigin::Signed(world.worker.clone()), 0);
+        assert!(Pallet::<T>::is_answered(0));
         Ok(())
     }
 }

@@ -1,8 +1,8 @@
 //! What the calls do.
 
 use crate::{
-    pallet::{Batches, Challenges, Config, Error, Event, HoldReason, Indexes, NextBatch, Pallet},
-    Batch, BatchStage, Challenge, Index, MAX_CHALLENGES, MAX_CREDITS, SLASH_FACTOR,
+    pallet::{Batches, Challenges, Config, Error, Event, HoldReason, Indexes, NextBatch, Pallet, Samples},
+    Batch, BatchStage, Challenge, Committed, MAX_CHALLENGES, MAX_CREDITS, SLASH_FACTOR,
 };
 use alloc::vec::Vec;
 use frame_support::{
@@ -18,17 +18,15 @@ use frame_system::pallet_prelude::BlockNumberFor;
 use openledger_attribution::{
     batch::{BatchHeader, ChannelLeaf, CreditLeaf, CreditsHeader},
     hash::Hash,
-    index::IndexHeader,
-    sketch::Layout,
     tree::{Range, Tree},
     verdict::{judge_batch, BatchEvidence, BatchFacts, Guilt, Verdict},
     wire::Object,
 };
 use openledger_protocol::{
-    batches::{commitment, disputed},
+    batches::{commitment, disputed, DisputedReceipt},
     channels::ChannelClaim,
 };
-use openledger_traits::{Bonds, Charge, HostKeys, Indexes as IndexRegistry, Models, PayOut};
+use openledger_traits::{Bonds, Charge, HostKeys, Models, PayOut};
 use sp_runtime::{traits::Zero, SaturatedConversion, Saturating};
 
 impl<T: Config> Pallet<T> {
@@ -37,7 +35,7 @@ impl<T: Config> Pallet<T> {
         frame_system::Pallet::<T>::block_number().saturated_into()
     }
 
-    fn after(blocks: BlockNumberFor<T>) -> u32 {
+    pub(crate) fn after(blocks: BlockNumberFor<T>) -> u32 {
         frame_system::Pallet::<T>::block_number()
             .saturating_add(blocks)
             .saturated_into()
@@ -56,13 +54,18 @@ impl<T: Config> Pallet<T> {
         claims: Vec<ChannelClaim>,
     ) -> DispatchResult {
         ensure!(header.worker == worker.clone().into(), Error::<T>::NotYours);
-        ensure!(!header.is_sampled(), Error::<T>::Sampled);
+        let is_sampled = header.is_sampled();
+        ensure!(
+            !is_sampled || credits == Self::no_credits(&header),
+            Error::<T>::Sampled
+        );
         ensure!(header.minimum == T::MinCredit::get(), Error::<T>::Minimum);
         ensure!(
-            header.check().is_ok() && credits.check(&header).is_ok(),
+            header.check().is_ok() && (is_sampled || credits.check(&header).is_ok()),
             Error::<T>::BadHeaders
         );
         ensure!(Indexes::<T>::contains_key(header.index), Error::<T>::NoIndex);
+        Self::ensure_usable(&header.index)?;
         let served = T::Models::served(header.model, header.generation).ok_or(Error::<T>::NotServed)?;
         ensure!(served.index == header.index, Error::<T>::NotServed);
         ensure!(
@@ -85,7 +88,13 @@ impl<T: Config> Pallet<T> {
         T::Currency::hold(&HoldReason::Batch.into(), &worker, T::BatchDeposit::get())?;
         let batch = NextBatch::<T>::get();
         NextBatch::<T>::put(batch.checked_add(1).ok_or(Error::<T>::Overflow)?);
-        let closes = Self::after(T::Window::get());
+        // The window of a sampled batch begins when its draws are answered.
+        let closes = if is_sampled {
+            Self::wait_for_draw(batch);
+            u32::MAX
+        } else {
+            Self::after(T::Window::get())
+        };
         let hash = header.hash();
         Batches::<T>::insert(
             batch,
@@ -119,12 +128,21 @@ impl<T: Config> Pallet<T> {
     pub(crate) fn do_settle(id: u64) -> DispatchResult {
         let mut batch = Batches::<T>::get(id).ok_or(Error::<T>::NoBatch)?;
         ensure!(batch.stage == BatchStage::Open, Error::<T>::WrongStage);
-        ensure!(batch.challenges == 0, Error::<T>::Disputed);
+        ensure!(
+            batch.challenges == 0 && Self::open_requests(&Committed::Batch(id)) == 0,
+            Error::<T>::Disputed
+        );
         ensure!(Self::now() >= batch.closes, Error::<T>::TooEarly);
         T::Bonds::close(&batch.worker, batch.exposure);
         batch.exposure = 0;
         let contributors = batch.credits.credits.sum;
-        let paid = Self::pay(&batch, &batch.header.totals, contributors)?;
+        let mut parts = batch.header.totals;
+        let forfeited = Self::collect_forfeit(id, &batch)?;
+        parts.fallback = parts
+            .fallback
+            .checked_add(forfeited)
+            .ok_or(Error::<T>::Overflow)?;
+        let paid = Self::pay(&batch, &parts, contributors)?;
         batch.escrow = contributors;
         batch.stage = BatchStage::Settled { credited: 0 };
         Batches::<T>::insert(id, &batch);
@@ -172,6 +190,7 @@ impl<T: Config> Pallet<T> {
     pub(crate) fn do_challenge(who: T::AccountId, id: u64, commitment: Hash) -> DispatchResult {
         let mut batch = Batches::<T>::get(id).ok_or(Error::<T>::NoBatch)?;
         ensure!(batch.stage == BatchStage::Open, Error::<T>::WrongStage);
+        ensure!(Self::is_answered(id), Error::<T>::WrongStage);
         ensure!(Self::now() < batch.closes, Error::<T>::TooLate);
         ensure!(batch.challenges < MAX_CHALLENGES, Error::<T>::TooManyChallenges);
         ensure!(
@@ -218,10 +237,10 @@ impl<T: Config> Pallet<T> {
         );
         Challenges::<T>::remove(id, &who);
         batch.challenges = batch.challenges.saturating_sub(1);
-        match Self::judge(&batch, evidence)? {
+        match Self::judge(id, &batch, evidence)? {
             Verdict::Guilty(guilt) => {
                 Self::release(&who, challenge.deposit)?;
-                Self::condemn(id, batch, who, guilt, evidence)
+                Self::condemn(id, batch, who, guilt, disputed(evidence))
             }
             Verdict::NotProven(doubt) => {
                 let lost = Self::forfeit(&who, challenge.deposit)?;
@@ -238,6 +257,7 @@ impl<T: Config> Pallet<T> {
     }
 
     fn judge(
+        id: u64,
         batch: &Batch<T::AccountId>,
         evidence: &BatchEvidence,
     ) -> Result<Verdict, sp_runtime::DispatchError> {
@@ -247,22 +267,21 @@ impl<T: Config> Pallet<T> {
             chain_id: T::ChainId::get(),
             submitted: batch.submitted.into(),
             minimum: batch.header.minimum,
-            randomness: None,
+            randomness: Self::randomness(id),
             batch: &batch.header,
-            credits: Some(&batch.credits),
+            credits: Self::credits(id, batch),
             index: &index.header,
         };
         Ok(judge_batch(&facts, evidence, &HostKeys))
     }
 
-    fn condemn(
+    pub(crate) fn condemn(
         id: u64,
         mut batch: Batch<T::AccountId>,
         challenger: T::AccountId,
         guilt: Guilt,
-        evidence: &BatchEvidence,
+        receipt: Option<DisputedReceipt>,
     ) -> DispatchResult {
-        let receipt = disputed(evidence);
         let amount = receipt.map_or(batch.header.totals.contributors, |receipt| receipt.fee);
         T::Bonds::close(&batch.worker, batch.exposure);
         let slashed = T::Bonds::slash(&batch.worker, Self::stake(amount), Some(&challenger));
@@ -312,7 +331,10 @@ impl<T: Config> Pallet<T> {
             BatchStage::Condemned { .. } => true,
         };
         ensure!(done, Error::<T>::WrongStage);
-        ensure!(batch.challenges == 0, Error::<T>::Disputed);
+        ensure!(
+            batch.challenges == 0 && Self::open_requests(&Committed::Batch(id)) == 0,
+            Error::<T>::Disputed
+        );
         let kept: u32 = T::Retention::get().saturated_into();
         ensure!(
             Self::now() >= batch.closes.saturating_add(kept),
@@ -325,17 +347,18 @@ impl<T: Config> Pallet<T> {
             Precision::BestEffort,
         )?;
         Batches::<T>::remove(id);
+        Samples::<T>::remove(id);
         Self::deposit_event(Event::Forgotten { batch: id });
         Ok(())
     }
 
-    fn release(who: &T::AccountId, deposit: u128) -> DispatchResult {
+    pub(crate) fn release(who: &T::AccountId, deposit: u128) -> DispatchResult {
         T::Currency::release(&HoldReason::Challenge.into(), who, deposit, Precision::BestEffort)?;
         Ok(())
     }
 
     /// A deposit goes to the treasury.
-    fn forfeit(who: &T::AccountId, deposit: u128) -> Result<u128, sp_runtime::DispatchError> {
+    pub(crate) fn forfeit(who: &T::AccountId, deposit: u128) -> Result<u128, sp_runtime::DispatchError> {
         T::Currency::transfer_on_hold(
             &HoldReason::Challenge.into(),
             who,
@@ -345,26 +368,5 @@ impl<T: Config> Pallet<T> {
             Restriction::Free,
             Fortitude::Force,
         )
-    }
-}
-
-impl<T: Config> IndexRegistry for Pallet<T> {
-    fn register(header: &IndexHeader, layout: &Layout) -> DispatchResult {
-        ensure!(header.check(layout).is_ok(), Error::<T>::BadIndex);
-        let index = header.hash();
-        ensure!(!Indexes::<T>::contains_key(index), Error::<T>::IndexExists);
-        Indexes::<T>::insert(
-            index,
-            Index {
-                header: *header,
-                since: Self::now(),
-            },
-        );
-        Self::deposit_event(Event::IndexRegistered {
-            index,
-            model: header.model,
-            generation: header.generation,
-        });
-        Ok(())
     }
 }

@@ -18,6 +18,26 @@
 //! ([`parts_without`]), what was the contributors' takes the fallback, and the worker loses the larger of
 //! [`Config::SlashFloor`] and ten times what was disputed, a quarter of it to the challenger.
 //!
+//! # Sampled batches
+//!
+//! With `draws` in its header a batch commits to receipts alone. What is drawn for it two epochs later picks receipts in
+//! proportion to their fees ([`Pallet::draw`]); the worker names what shaped those ([`Pallet::answer_draws`]), each carrying an
+//! equal part of the contributors' money, and the window begins. For a draw without an answer the worker's bond owes the
+//! fallback what the draw carries; for a batch without one, all of it ([`Pallet::forfeit_draws`]).
+//!
+//! # Indexes
+//!
+//! A part of its builder's bond stands behind an index from its registration until it is out of use for
+//! [`Config::IndexRetention`] blocks ([`Pallet::review_index`]). It is challenged as a batch is ([`Pallet::challenge_index`],
+//! [`Pallet::prove_index`]). One proved wrong costs that part, and no batch may name it any more. Batches that named it before
+//! are judged by it as it stands: whose scores are right against the index it names has not lied.
+//!
+//! # Data
+//!
+//! Who commits to something has to show it: anybody asks for a leaf and pays ([`Pallet::request_reveal`]); the holder shows it
+//! and is paid ([`Pallet::reveal`]), or loses as for a lie ([`Pallet::end_request`]). A request keeps a batch's window open for
+//! as long as the answer, and a challenge of it, can take.
+//!
 //! The pallet moves no money itself: [`Charge`] brings it into the pot, [`PayOut`] promises it.
 
 #![cfg_attr(not(feature = "std"), no_std)]
@@ -42,11 +62,15 @@ pub use weights::WeightInfo;
 #[cfg(feature = "runtime-benchmarks")]
 mod benchmarking;
 mod impls;
+mod index;
 #[cfg(test)]
 mod mock;
 mod payout;
+mod reveal;
+mod sampled;
 #[cfg(test)]
 mod tests;
+mod try_state;
 pub mod weights;
 
 use alloc::boxed::Box;
@@ -61,13 +85,14 @@ use openledger_attribution::{
     batch::{BatchHeader, CreditLeaf, CreditsHeader},
     hash::{Account, Hash},
     tree::Range,
-    verdict::{BatchEvidence, Doubt, Guilt},
+    verdict::{BatchEvidence, Doubt, Guilt, IndexEvidence, Reveal, Wanted},
 };
 use openledger_protocol::{
     batches::{Batch, BatchStage, Challenge, Index},
     channels::ChannelClaim,
+    disputes::{Committed, IndexBond, IndexStage, Request, Sample},
 };
-use openledger_traits::{Bonds, Charge, Models, Ownership, PayOut};
+use openledger_traits::{Bonds, Charge, Contributions, Draws, Models, Ownership, PayOut};
 
 /// Most channels that one batch settles.
 pub type MaxClaims = ConstU32<64>;
@@ -75,8 +100,17 @@ pub type MaxClaims = ConstU32<64>;
 /// Most credits in one call.
 pub const MAX_CREDITS: u32 = 256;
 
-/// Most challenges of one batch that are not decided.
+/// Most challenges of one batch, or of one index, that are not decided.
 pub const MAX_CHALLENGES: u32 = 16;
+
+/// Most requests for data of one batch, or of one index, that are not answered.
+pub const MAX_REQUESTS: u32 = 16;
+
+/// Most suffix entries that one request asks for.
+pub const MAX_SUFFIXES: u16 = 1_024;
+
+/// What the draws of sampled batches are drawn as: subject is the batch.
+pub const DRAW_DOMAIN: &[u8] = b"batch";
 
 /// The worker's bond stands behind this many times what is disputed.
 pub const SLASH_FACTOR: u128 = 10;
@@ -114,6 +148,10 @@ pub mod pallet {
         type Charge: Charge<Self::AccountId>;
         /// The pot that fees wait in.
         type PayOut: PayOut<Self::AccountId>;
+        /// Who contributed what is in an index.
+        type Contributions: Contributions;
+        /// What picks the receipts of sampled batches.
+        type Draws: Draws;
         /// EIP-155 id, which Ethereum signatures cover.
         type ChainId: Get<u64>;
         /// Gets what challengers lose.
@@ -132,6 +170,16 @@ pub mod pallet {
         type BatchDeposit: Get<u128>;
         /// The least a lie costs, in planck.
         type SlashFloor: Get<u128>;
+        /// Part of a builder's bond that stands behind each of its indexes, and what a lie about one costs. In planck.
+        type IndexStake: Get<u128>;
+        /// Blocks that an index can still be challenged after it went out of use: longer than a window.
+        type IndexRetention: Get<BlockNumberFor<Self>>;
+        /// Blocks in which a request for data has to be answered.
+        type RevealPeriod: Get<BlockNumberFor<Self>>;
+        /// What a request for data pays its holder, in planck: more than showing the largest piece costs.
+        type RevealPrice: Get<u128>;
+        /// Blocks in which a worker answers the draws of a sampled batch, once they are out.
+        type AnswerPeriod: Get<BlockNumberFor<Self>>;
         /// Weights of this pallet.
         type WeightInfo: WeightInfo;
         /// What the benchmarks need of other pallets.
@@ -146,6 +194,8 @@ pub mod pallet {
         Challenge,
         /// The place of batches in the state.
         Batch,
+        /// Requests for data that are not answered.
+        Request,
     }
 
     /// Indexes by the hash of their header.
@@ -164,6 +214,28 @@ pub mod pallet {
     #[pallet::storage]
     pub type Challenges<T: Config> =
         StorageDoubleMap<_, Twox64Concat, u64, Twox64Concat, T::AccountId, Challenge>;
+
+    /// What stands behind indexes, by the hash of their header.
+    #[pallet::storage]
+    pub type IndexBonds<T: Config> = StorageMap<_, Twox64Concat, Hash, IndexBond<T::AccountId>>;
+
+    /// Challenges that are not decided, by index and challenger.
+    #[pallet::storage]
+    pub type IndexChallenges<T: Config> =
+        StorageDoubleMap<_, Twox64Concat, Hash, Twox64Concat, T::AccountId, Challenge>;
+
+    /// Requests for data that are not answered.
+    #[pallet::storage]
+    pub type Requests<T: Config> =
+        StorageDoubleMap<_, Twox64Concat, Committed, Twox64Concat, Wanted, Request<T::AccountId>>;
+
+    /// How many requests for a batch's or an index's data are not answered.
+    #[pallet::storage]
+    pub type OpenRequests<T: Config> = StorageMap<_, Twox64Concat, Committed, u32, ValueQuery>;
+
+    /// What is drawn for sampled batches.
+    #[pallet::storage]
+    pub type Samples<T: Config> = StorageMap<_, Twox64Concat, u64, Sample>;
 
     #[pallet::event]
     #[pallet::generate_deposit(pub(super) fn deposit_event)]
@@ -265,6 +337,113 @@ pub mod pallet {
             /// The batch.
             batch: u64,
         },
+        /// Somebody says that an index is wrong and will show it.
+        IndexChallenged {
+            /// The index.
+            index: Hash,
+            /// Who.
+            challenger: T::AccountId,
+            /// Last block in which the evidence can be shown.
+            until: u32,
+        },
+        /// An index was proved wrong.
+        IndexVoided {
+            /// The index.
+            index: Hash,
+            /// Of what.
+            guilt: Guilt,
+            /// Who proved it.
+            challenger: T::AccountId,
+            /// Who built it.
+            builder: T::AccountId,
+            /// What the builder's bond lost, in planck.
+            slashed: u128,
+        },
+        /// Evidence about an index proved nothing; its challenger lost the deposit.
+        IndexNotProven {
+            /// The index.
+            index: Hash,
+            /// Who.
+            challenger: T::AccountId,
+            /// Why.
+            doubt: Doubt,
+            /// Planck lost.
+            lost: u128,
+        },
+        /// A challenge of an index ended without evidence.
+        IndexLapsed {
+            /// The index.
+            index: Hash,
+            /// Whose.
+            challenger: T::AccountId,
+            /// Planck lost: none if somebody else proved the index wrong first.
+            lost: u128,
+        },
+        /// The chain looked whether an index is in use.
+        IndexReviewed {
+            /// The index.
+            index: Hash,
+            /// Where it stands now.
+            stage: IndexStage,
+        },
+        /// Somebody asked for data.
+        Requested {
+            /// Whose.
+            source: Committed,
+            /// What.
+            wanted: Wanted,
+            /// Who asks.
+            who: T::AccountId,
+            /// Last block in which it can be shown.
+            until: u32,
+        },
+        /// Data was shown; it is in this block.
+        Revealed {
+            /// Whose.
+            source: Committed,
+            /// What.
+            wanted: Wanted,
+            /// Who was paid.
+            holder: T::AccountId,
+            /// Planck.
+            price: u128,
+        },
+        /// A request ended without an answer; its price went back.
+        RequestEnded {
+            /// Whose data.
+            source: Committed,
+            /// What.
+            wanted: Wanted,
+            /// Who had asked.
+            who: T::AccountId,
+            /// Planck that went back.
+            price: u128,
+        },
+        /// The receipts of a sampled batch were drawn.
+        Drawn {
+            /// The batch.
+            batch: u64,
+            /// What was drawn.
+            randomness: Hash,
+            /// Last block in which the worker can answer.
+            until: u32,
+        },
+        /// A draw was out and is forgotten: the batch is drawn for again.
+        DrawnAgain {
+            /// The batch.
+            batch: u64,
+            /// The epoch that it counts as committed in.
+            epoch: u64,
+        },
+        /// The draws of a sampled batch were answered, or the time for it passed; its window began.
+        DrawsAnswered {
+            /// The batch.
+            batch: u64,
+            /// Planck that the worker's bond owes the fallback.
+            forfeit: u128,
+            /// First block in which nobody can challenge it any more.
+            closes: u32,
+        },
     }
 
     #[pallet::error]
@@ -281,7 +460,7 @@ pub mod pallet {
         NotYours,
         /// The headers contradict themselves or each other.
         BadHeaders,
-        /// Sampled batches are not taken yet: submit a full one, with `draws` 0.
+        /// A sampled batch came with credits: leave them empty, and answer when the draw is out.
         Sampled,
         /// The least credit is another: `MinCredit` says which.
         Minimum,
@@ -313,10 +492,46 @@ pub mod pallet {
         BadCredits,
         /// A sum does not fit.
         Overflow,
+        /// The index was proved wrong: no batch may name it.
+        IndexVoid,
+        /// The index is out of use: no batch may name it any more, or nobody may challenge it.
+        IndexRetired,
+        /// Nothing about the index has changed since the chain last looked.
+        NothingToReview,
+        /// The chain does not know what this index was ordered to be.
+        NoOrder,
+        /// There is no such thing in the batch or index, or it asks for more suffix entries than `MAX_SUFFIXES`.
+        CannotAsk,
+        /// The same was asked for already: wait for the answer.
+        AlreadyAsked,
+        /// As many requests as there may be are not answered: wait for one.
+        TooManyRequests,
+        /// Nobody asked for this, or it was answered.
+        NoRequest,
+        /// What is shown is not what was asked for.
+        NotAnswered,
+        /// The batch is not sampled, or its draws were answered.
+        NoDraw,
+        /// The draw is not out yet.
+        NotDrawn,
     }
 
     #[pallet::hooks]
     impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
+        fn integrity_test() {
+            use sp_runtime::SaturatedConversion;
+            let least: u128 = T::Currency::minimum_balance();
+            assert!(
+                T::RevealPrice::get() >= least,
+                "attribution: the price of a request is too small for an account to be paid it"
+            );
+            let blocks = |period: BlockNumberFor<T>| -> u64 { period.saturated_into() };
+            assert!(
+                blocks(T::IndexRetention::get()) > blocks(T::Window::get()),
+                "attribution: an index cannot be challenged for as long as batches name it"
+            );
+        }
+
         #[cfg(feature = "try-runtime")]
         fn try_state(_: BlockNumberFor<T>) -> Result<(), sp_runtime::TryRuntimeError> {
             Self::do_try_state()
@@ -410,6 +625,128 @@ pub mod pallet {
         pub fn forget(origin: OriginFor<T>, batch: u64) -> DispatchResult {
             ensure_signed(origin)?;
             Self::do_forget(batch)
+        }
+
+        /// Commits to evidence against an index; [`Config::ChallengeDeposit`] is held until it is judged.
+        ///
+        /// `commitment` is [`openledger_protocol::disputes::index_commitment`].
+        ///
+        /// Origin: signed. Event: [`Event::IndexChallenged`].
+        #[pallet::call_index(7)]
+        #[pallet::weight(T::WeightInfo::challenge_index())]
+        pub fn challenge_index(origin: OriginFor<T>, index: Hash, commitment: Hash) -> DispatchResult {
+            let who = ensure_signed(origin)?;
+            Self::do_challenge_index(who, index, commitment)
+        }
+
+        /// Shows the evidence of a challenge of an index and has it judged.
+        ///
+        /// An index proved wrong costs its builder [`Config::IndexStake`], a quarter of it to the challenger; evidence that
+        /// proves nothing costs the deposit.
+        ///
+        /// Origin: signed by the challenger. Event: [`Event::IndexVoided`] or [`Event::IndexNotProven`].
+        #[pallet::call_index(8)]
+        #[pallet::weight(T::WeightInfo::prove_index(evidence.encoded_size() as u32))]
+        pub fn prove_index(
+            origin: OriginFor<T>,
+            index: Hash,
+            salt: Hash,
+            evidence: Box<IndexEvidence>,
+        ) -> DispatchResult {
+            let who = ensure_signed(origin)?;
+            Self::do_prove_index(who, index, &salt, &evidence)
+        }
+
+        /// Ends a challenge of an index whose evidence never came: its deposit is lost, unless the index was proved wrong
+        /// meanwhile.
+        ///
+        /// Origin: signed by anyone. Event: [`Event::IndexLapsed`].
+        #[pallet::call_index(9)]
+        #[pallet::weight(T::WeightInfo::lapse_index())]
+        pub fn lapse_index(origin: OriginFor<T>, index: Hash, challenger: T::AccountId) -> DispatchResult {
+            ensure_signed(origin)?;
+            Self::do_lapse_index(index, challenger)
+        }
+
+        /// Has the chain look whether an index is in use: one that is not retires, one that is again does not, and one that
+        /// retired [`Config::IndexRetention`] blocks ago is closed and its builder's bond free of it.
+        ///
+        /// Origin: signed by anyone. Event: [`Event::IndexReviewed`]. Fails with [`Error::NothingToReview`].
+        #[pallet::call_index(10)]
+        #[pallet::weight(T::WeightInfo::review_index())]
+        pub fn review_index(origin: OriginFor<T>, index: Hash) -> DispatchResult {
+            ensure_signed(origin)?;
+            Self::do_review_index(index)
+        }
+
+        /// Asks for a piece of what a worker or a builder committed to. [`Config::RevealPrice`] is held: the holder's when it
+        /// answers within [`Config::RevealPeriod`] blocks, the sender's again when not.
+        ///
+        /// A batch can be asked about within its window; it then stays open until the answer and a challenge of it have had
+        /// their time.
+        ///
+        /// Origin: signed. Event: [`Event::Requested`].
+        #[pallet::call_index(11)]
+        #[pallet::weight(T::WeightInfo::request_reveal())]
+        pub fn request_reveal(origin: OriginFor<T>, source: Committed, wanted: Wanted) -> DispatchResult {
+            let who = ensure_signed(origin)?;
+            Self::do_request_reveal(who, source, wanted)
+        }
+
+        /// Shows what was asked for; the price goes to the holder, whoever shows it.
+        ///
+        /// Origin: signed by anyone. Event: [`Event::Revealed`].
+        #[pallet::call_index(12)]
+        #[pallet::weight(T::WeightInfo::reveal(shown.encoded_size() as u32))]
+        pub fn reveal(
+            origin: OriginFor<T>,
+            source: Committed,
+            wanted: Wanted,
+            shown: Box<Reveal>,
+        ) -> DispatchResult {
+            ensure_signed(origin)?;
+            Self::do_reveal(source, wanted, &shown)
+        }
+
+        /// Ends a request whose time has passed: its price goes back, and what was withheld is condemned. If the batch or index
+        /// was condemned for something else, a request ends at once.
+        ///
+        /// Origin: signed by anyone. Event: [`Event::RequestEnded`], and [`Event::Condemned`] or [`Event::IndexVoided`].
+        #[pallet::call_index(13)]
+        #[pallet::weight(T::WeightInfo::end_request())]
+        pub fn end_request(origin: OriginFor<T>, source: Committed, wanted: Wanted) -> DispatchResult {
+            ensure_signed(origin)?;
+            Self::do_end_request(source, wanted)
+        }
+
+        /// Fixes what is drawn for a sampled batch, once it is out; from then the worker has [`Config::AnswerPeriod`] blocks.
+        ///
+        /// Origin: signed by anyone. Event: [`Event::Drawn`]. Fails with [`Error::NoDraw`], [`Error::NotDrawn`].
+        #[pallet::call_index(14)]
+        #[pallet::weight(T::WeightInfo::draw())]
+        pub fn draw(origin: OriginFor<T>, batch: u64) -> DispatchResult {
+            ensure_signed(origin)?;
+            Self::do_draw(batch)
+        }
+
+        /// Answers the draws of a sampled batch; its window begins.
+        ///
+        /// Origin: signed by the batch's worker. Event: [`Event::DrawsAnswered`].
+        #[pallet::call_index(15)]
+        #[pallet::weight(T::WeightInfo::answer_draws())]
+        pub fn answer_draws(origin: OriginFor<T>, batch: u64, credits: Box<CreditsHeader>) -> DispatchResult {
+            let who = ensure_signed(origin)?;
+            Self::do_answer_draws(who, batch, *credits)
+        }
+
+        /// Ends the time for an answer that did not come: every draw is forfeited, and the batch's window begins.
+        ///
+        /// Origin: signed by anyone. Event: [`Event::DrawsAnswered`].
+        #[pallet::call_index(16)]
+        #[pallet::weight(T::WeightInfo::forfeit_draws())]
+        pub fn forfeit_draws(origin: OriginFor<T>, batch: u64) -> DispatchResult {
+            ensure_signed(origin)?;
+            Self::do_forfeit_draws(batch)
         }
     }
 }

@@ -2,12 +2,18 @@
 //! every planck.
 
 use crate as pallet_attribution;
-use crate::tests::common::world::World;
+use crate::tests::common::world::{Chain, World};
 use core::cell::RefCell;
 use frame_support::{derive_impl, ensure, parameter_types};
-use openledger_attribution::{fee::Tariff, hash::Hash, voucher::Signature};
+use openledger_attribution::{
+    fee::Tariff,
+    hash::Hash,
+    index::IndexHeader,
+    verdict::{Contribution, IndexOrder, Registry},
+    voucher::Signature,
+};
 use openledger_protocol::{channels::ChannelClaim, models::Source};
-use openledger_traits::{Asset, Bonds, Charge, Models, Ownership, PayOut, Served};
+use openledger_traits::{Asset, Bonds, Charge, Contributions, Draws, Models, Ownership, PayOut, Served};
 use sp_runtime::{AccountId32, BuildStorage, DispatchResult};
 use std::collections::BTreeMap;
 
@@ -17,8 +23,16 @@ pub(crate) const PROVE: u64 = 10;
 pub(crate) const RETENTION: u64 = 100;
 pub(crate) const DEPOSIT: u128 = 5 * OPEN;
 pub(crate) const FLOOR: u128 = 100 * OPEN;
+pub(crate) const STAKE: u128 = 150 * OPEN;
+pub(crate) const INDEX_RETENTION: u64 = 200;
+pub(crate) const REVEAL: u64 = 6;
+pub(crate) const PRICE: u128 = OPEN / 10;
+pub(crate) const ANSWER: u64 = 15;
+/// Blocks of an epoch.
+pub(crate) const EPOCH: u64 = 10;
 pub(crate) const MODEL_OWNER: AccountId32 = AccountId32::new([0x0E; 32]);
 pub(crate) const TREASURY: AccountId32 = AccountId32::new([0x7E; 32]);
+pub(crate) const POT: AccountId32 = AccountId32::new([0x90; 32]);
 pub(crate) const CHALLENGER: AccountId32 = AccountId32::new([0xC4; 32]);
 
 frame_support::construct_runtime!(
@@ -54,6 +68,11 @@ parameter_types! {
     pub const ChallengeDeposit: u128 = DEPOSIT;
     pub const BatchDeposit: u128 = OPEN;
     pub const SlashFloor: u128 = FLOOR;
+    pub const IndexStake: u128 = STAKE;
+    pub const IndexRetention: u64 = INDEX_RETENTION;
+    pub const RevealPeriod: u64 = REVEAL;
+    pub const RevealPrice: u128 = PRICE;
+    pub const AnswerPeriod: u64 = ANSWER;
 }
 
 /// What the stand-ins know and were told.
@@ -68,6 +87,15 @@ pub(crate) struct Outside {
     pub(crate) escrowed: u128,
     pub(crate) credits: BTreeMap<AccountId32, u128>,
     pub(crate) treasury: u128,
+    /// What workers' bonds owed the fallback.
+    pub(crate) forfeited: u128,
+    pub(crate) chain: Chain,
+    pub(crate) order: Option<IndexOrder>,
+    pub(crate) retired: bool,
+    pub(crate) voided: Vec<(u64, u32, Hash)>,
+    pub(crate) randomness: Hash,
+    /// Epochs whose draw is not known any more.
+    pub(crate) forgotten: Vec<u64>,
 }
 
 thread_local! {
@@ -89,7 +117,37 @@ impl Models<AccountId32> for StandIn {
         })
     }
     fn accepts(_: u64, _: u32, tariff: &Tariff) -> bool {
-        outside(|o| o.tariff.as_ref() == Some(tariff))
+        outside(|o| o.voided.is_empty() && o.tariff.as_ref() == Some(tariff))
+    }
+    fn order(_: &IndexHeader) -> Option<IndexOrder> {
+        outside(|o| o.order)
+    }
+    fn is_retired(_: u64, _: u32) -> bool {
+        outside(|o| o.retired)
+    }
+    fn void(model: u64, generation: u32, index: &Hash) {
+        outside(|o| o.voided.push((model, generation, *index)));
+    }
+}
+
+impl Contributions for StandIn {
+    fn contribution(id: u64) -> Option<Contribution> {
+        outside(|o| o.chain.contribution(id))
+    }
+}
+
+impl Draws for StandIn {
+    fn epoch() -> u64 {
+        System::block_number() / EPOCH
+    }
+    fn drawn(epoch: u64, domain: &[u8], id: u64) -> Option<Hash> {
+        assert_eq!((domain, id), (crate::DRAW_DOMAIN, 0));
+        let is_out = Self::epoch() >= epoch + 2;
+        outside(|o| {
+            is_out
+                .then_some(o.randomness)
+                .filter(|_| !o.forgotten.contains(&epoch))
+        })
     }
 }
 
@@ -129,6 +187,11 @@ impl Bonds<AccountId32> for StandIn {
         outside(|o| o.slashed += amount);
         amount
     }
+    fn pay(_: &AccountId32, amount: u128, to: &AccountId32) -> u128 {
+        assert_eq!(*to, POT);
+        outside(|o| o.forfeited += amount);
+        amount
+    }
 }
 
 impl Charge<AccountId32> for StandIn {
@@ -148,10 +211,11 @@ impl Charge<AccountId32> for StandIn {
 
 impl PayOut<AccountId32> for StandIn {
     fn pot() -> AccountId32 {
-        unreachable!("the channels move the money")
+        POT
     }
-    fn escrowed(_: u128) -> DispatchResult {
-        unreachable!("the channels announce it")
+    fn escrowed(amount: u128) -> DispatchResult {
+        outside(|o| o.escrowed += amount);
+        Ok(())
     }
     fn credit(who: &AccountId32, amount: u128) -> DispatchResult {
         outside(|o| {
@@ -180,6 +244,13 @@ impl pallet_attribution::Config for Test {
     type Bonds = StandIn;
     type Charge = StandIn;
     type PayOut = StandIn;
+    type Contributions = StandIn;
+    type Draws = StandIn;
+    type IndexStake = IndexStake;
+    type IndexRetention = IndexRetention;
+    type RevealPeriod = RevealPeriod;
+    type RevealPrice = RevealPrice;
+    type AnswerPeriod = AnswerPeriod;
     type ChainId = ChainId;
     type Treasury = Treasury;
     type Window = Window;
@@ -219,6 +290,10 @@ pub(crate) fn worker(world: &World) -> AccountId32 {
     world.settled.header.worker.into()
 }
 
+pub(crate) fn builder(world: &World) -> AccountId32 {
+    world.index.header.builder.into()
+}
+
 /// Runs on a chain that knows the world's index, model and channels, and checks the state afterwards: what is escrowed is
 /// what the batches hold.
 pub(crate) fn test(world: &World, run: impl FnOnce()) {
@@ -229,6 +304,7 @@ pub(crate) fn test(world: &World, run: impl FnOnce()) {
         balances: vec![
             (CHALLENGER, 1_000 * OPEN),
             (MODEL_OWNER, 1_000 * OPEN),
+            (builder(world), 1_000 * OPEN),
             (worker(world), 1_000 * OPEN),
             (TREASURY, OPEN),
         ],
@@ -246,6 +322,9 @@ pub(crate) fn test(world: &World, run: impl FnOnce()) {
                 .iter()
                 .map(|leaf| (leaf.channel, leaf.consumer.into()))
                 .collect(),
+            chain: world.chain.clone(),
+            order: Some(world.order),
+            randomness: world.randomness,
             cursors: world
                 .settled
                 .channels
@@ -259,21 +338,37 @@ pub(crate) fn test(world: &World, run: impl FnOnce()) {
         System::set_block_number(world.submitted);
         frame_system::BlockHash::<Test>::insert(0, sp_core::H256(world.genesis));
         MinCredit::set(&world.minimum);
+        let index = outside(|o| o.index);
         crate::Indexes::<Test>::insert(
-            outside(|o| o.index),
+            index,
             crate::Index {
                 header: world.index.header,
                 since: 1,
             },
         );
+        // As it is registered, but for the checks: what a world's lie breaks of the header never gets here.
+        crate::IndexBonds::<Test>::insert(
+            index,
+            crate::IndexBond {
+                builder: world.index.header.builder.into(),
+                exposure: STAKE,
+                challenges: 0,
+                stage: crate::IndexStage::Standing,
+            },
+        );
+        outside(|o| o.open = STAKE);
         run();
         Attribution::do_try_state().unwrap();
         let held: u128 = crate::Batches::<Test>::iter_values()
             .map(|batch| batch.escrow)
             .sum();
-        let open: u128 = crate::Batches::<Test>::iter_values()
+        let batches: u128 = crate::Batches::<Test>::iter_values()
             .map(|batch| batch.exposure)
             .sum();
+        let indexes: u128 = crate::IndexBonds::<Test>::iter_values()
+            .map(|bond| bond.exposure)
+            .sum();
+        let open = batches + indexes;
         outside(|o| {
             assert_eq!(
                 (o.escrowed, o.open),
@@ -284,12 +379,18 @@ pub(crate) fn test(world: &World, run: impl FnOnce()) {
     });
 }
 
-/// Submits the world's batch; its number is 0.
+/// Submits the world's batch, without its credits if it is sampled; its number is 0.
 pub(crate) fn submit(world: &World) -> DispatchResult {
+    let header = &world.settled.header;
+    let credits = if world.is_sampled() {
+        Attribution::no_credits(header)
+    } else {
+        world.ledger.header
+    };
     Attribution::submit_batch(
         Some(worker(world)).into(),
-        Box::new(world.settled.header),
-        Box::new(world.ledger.header),
+        Box::new(*header),
+        Box::new(credits),
         claims(world).try_into().unwrap(),
     )
 }

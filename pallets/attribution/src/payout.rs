@@ -1,4 +1,4 @@
-//! Where a batch's money goes, and the checks of the state.
+//! Where a batch's money goes.
 
 use crate::{
     pallet::{Config, Error, Pallet},
@@ -89,67 +89,6 @@ impl<T: Config> Pallet<T> {
         if amount > 0 {
             T::PayOut::credit(who, amount)?;
         }
-        Ok(())
-    }
-}
-
-#[cfg(any(feature = "try-runtime", test))]
-impl<T: Config> Pallet<T> {
-    /// Checks the batches against each other and against what is held.
-    pub fn do_try_state() -> Result<(), sp_runtime::TryRuntimeError> {
-        Self::try_state_escrow()?;
-        Self::try_state_challenges()?;
-        Self::try_state_holds()
-    }
-
-    /// What a batch holds in escrow is what its stage leaves to pay.
-    fn try_state_escrow() -> Result<(), sp_runtime::TryRuntimeError> {
-        use crate::{pallet::Batches, BatchStage};
-        for batch in Batches::<T>::iter_values() {
-            let right = match batch.stage {
-                BatchStage::Open => batch.escrow == batch.header.receipts.sum,
-                BatchStage::Settled { credited } => {
-                    let all = credited == batch.credits.credits.count;
-                    batch.escrow <= batch.credits.credits.sum && (!all || batch.escrow == 0)
-                }
-                BatchStage::Condemned { .. } => batch.escrow == 0,
-            };
-            frame_support::ensure!(
-                right,
-                "attribution: a batch's escrow is not what its stage leaves to pay"
-            );
-        }
-        Ok(())
-    }
-
-    fn try_state_challenges() -> Result<(), sp_runtime::TryRuntimeError> {
-        use crate::pallet::{Batches, Challenges};
-        for (id, batch) in Batches::<T>::iter() {
-            frame_support::ensure!(
-                Challenges::<T>::iter_prefix(id).count() == batch.challenges as usize,
-                "attribution: a batch counts other challenges than it has"
-            );
-        }
-        frame_support::ensure!(
-            Challenges::<T>::iter_keys().all(|(id, _)| Batches::<T>::contains_key(id)),
-            "attribution: a challenge is of no batch"
-        );
-        Ok(())
-    }
-
-    fn try_state_holds() -> Result<(), sp_runtime::TryRuntimeError> {
-        use crate::pallet::{Challenges, HoldReason};
-        use frame_support::traits::fungible::InspectHold;
-        let mut sums = alloc::collections::BTreeMap::<alloc::vec::Vec<u8>, (T::AccountId, u128)>::new();
-        for (_, who, challenge) in Challenges::<T>::iter() {
-            let sum = &mut sums.entry(codec::Encode::encode(&who)).or_insert((who, 0)).1;
-            *sum = sum.saturating_add(challenge.deposit);
-        }
-        frame_support::ensure!(
-            sums.values()
-                .all(|(who, sum)| T::Currency::balance_on_hold(&HoldReason::Challenge.into(), who) == *sum),
-            "attribution: what is held from a challenger is not its deposits"
-        );
         Ok(())
     }
 }

@@ -23,16 +23,37 @@ pub trait WeightInfo {
     fn lapse() -> Weight;
     /// A batch forgotten.
     fn forget() -> Weight;
+    /// A challenge of an index made.
+    fn challenge_index() -> Weight;
+    /// `b` bytes of evidence judged, and an index void that it proves wrong.
+    fn prove_index(b: u32) -> Weight;
+    /// A challenge of an index ended.
+    fn lapse_index() -> Weight;
+    /// An index looked at.
+    fn review_index() -> Weight;
+    /// A request made.
+    fn request_reveal() -> Weight;
+    /// `b` bytes shown.
+    fn reveal(b: u32) -> Weight;
+    /// A request ended, and a batch paid that is condemned.
+    fn end_request() -> Weight;
+    /// A draw fixed.
+    fn draw() -> Weight;
+    /// Draws answered.
+    fn answer_draws() -> Weight;
+    /// Draws forfeited.
+    fn forfeit_draws() -> Weight;
 }
 
 /// [`WeightInfo`] in terms of the database's costs.
 pub struct SubstrateWeight<T>(PhantomData<T>);
 
-// The index, the generation and the model, the worker's bond, its account and holds, the next number; for each channel what a
+// The index and what stands behind it, the generation and the model, the worker's bond, its account and holds, the next number,
+// the epoch and what is drawn; for each channel what a
 // charge costs: a signature of some 60 µs, the channel, two accounts, holds and the escrow.
 fn submit_batch(db: RuntimeDbWeight, c: u32) -> Weight {
     Weight::from_parts(120_000_000, 20_000)
-        .saturating_add(db.reads_writes(12, 6))
+        .saturating_add(db.reads_writes(14, 7))
         .saturating_add(
             Weight::from_parts(140_000_000, 12_000)
                 .saturating_add(db.reads_writes(7, 5))
@@ -40,9 +61,10 @@ fn submit_batch(db: RuntimeDbWeight, c: u32) -> Weight {
         )
 }
 
-// The batch, the generation and the model; up to 16 Datanets' owners with a credit each; owner, worker, treasury, two sums.
+// The batch, requests, what was drawn, the generation and the model; up to 16 Datanets' owners with a credit each; owner,
+// worker and its bond, treasury, two sums.
 fn settle(db: RuntimeDbWeight) -> Weight {
-    Weight::from_parts(250_000_000, 60_000).saturating_add(db.reads_writes(50, 30))
+    Weight::from_parts(300_000_000, 60_000).saturating_add(db.reads_writes(56, 35))
 }
 
 // For each credit one item, and 20 hashes of a path between them.
@@ -72,7 +94,59 @@ fn lapse(db: RuntimeDbWeight) -> Weight {
 }
 
 fn forget(db: RuntimeDbWeight) -> Weight {
-    Weight::from_parts(50_000_000, 10_000).saturating_add(db.reads_writes(3, 3))
+    Weight::from_parts(50_000_000, 10_000).saturating_add(db.reads_writes(4, 4))
+}
+
+fn challenge_index(db: RuntimeDbWeight) -> Weight {
+    Weight::from_parts(60_000_000, 10_000).saturating_add(db.reads_writes(5, 4))
+}
+
+// Each byte is decoded and hashed at most three times. Reads: what stands behind the index, challenge, index; of the order the
+// generation, model, base, draw and 16 versions; a contribution. Reads and writes: bond of the builder, three accounts and
+// their holds, generation.
+fn prove_index(db: RuntimeDbWeight, b: u32) -> Weight {
+    Weight::from_parts(400_000_000, 80_000)
+        .saturating_add(Weight::from_parts(60_000, 0).saturating_mul(b.into()))
+        .saturating_add(db.reads_writes(34, 12))
+}
+
+fn lapse_index(db: RuntimeDbWeight) -> Weight {
+    Weight::from_parts(60_000_000, 10_000).saturating_add(db.reads_writes(5, 5))
+}
+
+// What stands behind it, the index, newest generation and model, requests, the builder's bond.
+fn review_index(db: RuntimeDbWeight) -> Weight {
+    Weight::from_parts(60_000_000, 14_000).saturating_add(db.reads_writes(9, 3))
+}
+
+// The batch or the index and what stands behind it, what is drawn, request and count, account and holds.
+fn request_reveal(db: RuntimeDbWeight) -> Weight {
+    Weight::from_parts(70_000_000, 12_000).saturating_add(db.reads_writes(8, 5))
+}
+
+// Each byte is decoded and hashed at most three times; then as a request that moves its price.
+fn reveal(db: RuntimeDbWeight, b: u32) -> Weight {
+    Weight::from_parts(250_000_000, 20_000)
+        .saturating_add(Weight::from_parts(60_000, 0).saturating_mul(b.into()))
+        .saturating_add(db.reads_writes(9, 6))
+}
+
+// As evidence that condemns a batch, beside the request.
+fn end_request(db: RuntimeDbWeight) -> Weight {
+    Weight::from_parts(450_000_000, 80_000).saturating_add(db.reads_writes(69, 49))
+}
+
+// The batch, what is drawn for it, epoch and draw.
+fn draw(db: RuntimeDbWeight) -> Weight {
+    Weight::from_parts(40_000_000, 8_000).saturating_add(db.reads_writes(4, 1))
+}
+
+fn answer_draws(db: RuntimeDbWeight) -> Weight {
+    Weight::from_parts(70_000_000, 8_000).saturating_add(db.reads_writes(4, 2))
+}
+
+fn forfeit_draws(db: RuntimeDbWeight) -> Weight {
+    Weight::from_parts(50_000_000, 8_000).saturating_add(db.reads_writes(2, 2))
 }
 
 macro_rules! weights {
@@ -94,4 +168,14 @@ weights! {
     prove(b);
     lapse();
     forget();
+    challenge_index();
+    prove_index(b);
+    lapse_index();
+    review_index();
+    request_reveal();
+    reveal(b);
+    end_request();
+    draw();
+    answer_draws();
+    forfeit_draws();
 }

@@ -155,6 +155,17 @@ impl<T: Config> Pallet<T> {
         amount: u128,
         challenger: Option<&T::AccountId>,
     ) -> u128 {
+        Self::close_and_take(who, opened, amount, challenger, &T::Treasury::get())
+    }
+
+    /// As [`Self::close_and_slash`], with what is not the challenger's going to `to`.
+    fn close_and_take(
+        who: &T::AccountId,
+        opened: u128,
+        amount: u128,
+        challenger: Option<&T::AccountId>,
+        to: &T::AccountId,
+    ) -> u128 {
         let Some(mut worker) = Workers::<T>::get(who) else {
             return 0;
         };
@@ -166,7 +177,7 @@ impl<T: Config> Pallet<T> {
             .map_or(0, |to| {
                 Self::seize(who, to, amount.checked_div(CHALLENGER_PART).unwrap_or(0))
             });
-        let rest = Self::seize(who, &T::Treasury::get(), amount.saturating_sub(rewarded));
+        let rest = Self::seize(who, to, amount.saturating_sub(rewarded));
         let taken = rewarded.saturating_add(rest);
         worker.bond = worker.bond.saturating_sub(taken);
         // What is open comes before what wants to leave.
@@ -206,5 +217,9 @@ impl<T: Config> Bonds<T::AccountId> for Pallet<T> {
 
     fn slash(worker: &T::AccountId, amount: u128, challenger: Option<&T::AccountId>) -> u128 {
         Self::close_and_slash(worker, 0, amount, challenger)
+    }
+
+    fn pay(worker: &T::AccountId, amount: u128, to: &T::AccountId) -> u128 {
+        Self::close_and_take(worker, 0, amount, None, to)
     }
 }

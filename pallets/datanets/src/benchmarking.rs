@@ -2,12 +2,12 @@
 
 use crate::{
     pallet::{
-        Call, Config, Contributions, Datanets, HoldReason, NextContribution, NextDatanet, Pallet,
-        Reservations, Versions,
+        Call, Challenges, Config, Contributions, Datanets, Duplicates, HoldReason, NextContribution,
+        NextDatanet, Pallet, Reservations, VersionBonds, Versions,
     },
     MAX_WEIGHT,
 };
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec, vec::Vec};
 use frame_benchmarking::v2::*;
 use frame_support::traits::{
     fungible::{Inspect, InspectHold, Mutate},
@@ -16,11 +16,13 @@ use frame_support::traits::{
 use frame_system::RawOrigin;
 use openledger_attribution::{
     hash::Hash,
-    record::{reservation, RecordLeaf},
-    tree::Root,
+    record::{reservation, RecordId, RecordLeaf, VersionLeaf},
+    tree::{Leaf, Opening, Root, Tree},
+    verdict::{Duplicate, Neighbours, VersionEvidence},
 };
 use openledger_protocol::{
     datanets::{Curation, MaxCurators, Standing},
+    disputes::{duplicate_commitment, version_commitment, Disputed},
     Cid, Name,
 };
 use sp_runtime::traits::Saturating;
@@ -37,6 +39,8 @@ where
         T::DatanetDeposit::get(),
         T::ReservationDeposit::get(),
         T::ContributionDeposit::get(),
+        T::VersionDeposit::get(),
+        T::ChallengeDeposit::get(),
     ];
     let needed = deposits
         .iter()
@@ -92,6 +96,54 @@ where
     Pallet::<T>::do_contribute(who, datanet, &SALT, root(), longest_cid())?;
     Ok(NextContribution::<T>::get().saturating_sub(1))
 }
+
+fn later<T: Config>() {
+    let now = frame_system::Pallet::<T>::block_number();
+    frame_system::Pallet::<T>::set_block_number(now.saturating_add(1u32.into()));
+}
+
+const BROKEN: BenchmarkError = BenchmarkError::Stop("the benchmark's tree cannot be opened");
+
+/// Bytes of evidence beside its paths, and those of one level of both.
+const BESIDE_PATHS: u32 = 200;
+const LEVEL: u32 = 96;
+
+/// A tree of equal leaves whose first two are opened in about `bytes`.
+fn equal<L: Leaf + Clone>(leaf: L, bytes: u32) -> Option<(Root, Opening<L>, Opening<L>)> {
+    let levels = bytes
+        .saturating_sub(BESIDE_PATHS)
+        .checked_div(LEVEL)?
+        .clamp(1, 12);
+    let leaves = vec![leaf.clone(); 1usize.checked_shl(levels)?];
+    let tree = Tree::new(&leaves).ok()?;
+    Some((tree.root(), tree.open(0, &leaf)?, tree.open(1, &leaf)?))
+}
+
+/// A version whose records are all the same, and the evidence of it.
+fn disordered<T: Config>(bytes: u32) -> Result<VersionEvidence, BenchmarkError>
+where
+    T::Currency: Mutate<T::AccountId>,
+{
+    let owner = created::<T>(curators::<T>(most_curators()))?;
+    let record = RecordId {
+        contribution: 0,
+        index: 0,
+    };
+    let leaf = VersionLeaf {
+        record,
+        contributor: [1; 32],
+        content: SALT,
+        representative: record,
+    };
+    let (root, left, right) = equal(leaf, bytes).ok_or(BROKEN)?;
+    Pallet::<T>::do_publish(owner, 0, None, root, longest_cid())?;
+    Ok(VersionEvidence::Order(Neighbours { left, right }))
+}
+
+const ABOUT: Disputed = Disputed::Version {
+    datanet: 0,
+    version: 0,
+};
 
 #[benchmarks(where T::Currency: Mutate<T::AccountId>)]
 mod benches {
@@ -190,6 +242,84 @@ mod benches {
             T::Currency::balance_on_hold(&HoldReason::Reservation.into(), &who),
             0
         );
+        Ok(())
+    }
+
+    #[benchmark]
+    fn challenge() -> Result<(), BenchmarkError> {
+        disordered::<T>(0)?;
+        let who = funded::<T>("challenger");
+        #[extrinsic_call]
+        _(RawOrigin::Signed(who.clone()), ABOUT, SALT);
+        assert!(Challenges::<T>::contains_key(ABOUT, who));
+        Ok(())
+    }
+
+    /// `b` is the length of the evidence in bytes.
+    #[benchmark]
+    fn prove_version(b: Linear<300, 1_300>) -> Result<(), BenchmarkError> {
+        let evidence = disordered::<T>(b)?;
+        let who = funded::<T>("challenger");
+        let commitment = version_commitment(&who.clone().into(), 0, 0, &SALT, &evidence);
+        Pallet::<T>::do_challenge(who.clone(), ABOUT, commitment)?;
+        later::<T>();
+        #[extrinsic_call]
+        _(RawOrigin::Signed(who), 0, 0, SALT, Box::new(evidence));
+        assert!(VersionBonds::<T>::get(0, 0).is_some_and(|bond| bond.void.is_some()));
+        Ok(())
+    }
+
+    /// `b` is the length of the evidence in bytes.
+    #[benchmark]
+    fn prove_duplicate(b: Linear<300, 1_300>) -> Result<(), BenchmarkError> {
+        created::<T>(curators::<T>(most_curators()))?;
+        let contributor = funded::<T>("contributor");
+        let leaf = RecordLeaf {
+            content: SALT,
+            bytes: 1,
+        };
+        let (root, original, copy) = equal(leaf, b).ok_or(BROKEN)?;
+        let reserved = reservation(&contributor.clone().into(), 0, &SALT, &root.hash::<RecordLeaf>());
+        Pallet::<T>::do_reserve(contributor.clone(), reserved)?;
+        Pallet::<T>::do_contribute(contributor, 0, &SALT, root, longest_cid())?;
+        let evidence = Duplicate {
+            first: 0,
+            original,
+            second: 0,
+            copy,
+        };
+        let who = funded::<T>("challenger");
+        let commitment = duplicate_commitment(&who.clone().into(), &SALT, &evidence);
+        Pallet::<T>::do_challenge(who.clone(), Disputed::Contribution(0), commitment)?;
+        later::<T>();
+        #[extrinsic_call]
+        _(RawOrigin::Signed(who), SALT, Box::new(evidence));
+        assert!(Duplicates::<T>::contains_key(0));
+        Ok(())
+    }
+
+    #[benchmark]
+    fn lapse() -> Result<(), BenchmarkError> {
+        disordered::<T>(0)?;
+        let who = funded::<T>("challenger");
+        Pallet::<T>::do_challenge(who.clone(), ABOUT, SALT)?;
+        let past = T::ProvePeriod::get().saturating_add(1u32.into());
+        let now = frame_system::Pallet::<T>::block_number();
+        frame_system::Pallet::<T>::set_block_number(now.saturating_add(past));
+        #[extrinsic_call]
+        _(RawOrigin::Signed(whitelisted_caller()), ABOUT, who.clone());
+        assert!(!Challenges::<T>::contains_key(ABOUT, who));
+        Ok(())
+    }
+
+    #[benchmark]
+    fn free_version() -> Result<(), BenchmarkError> {
+        disordered::<T>(0)?;
+        let now = frame_system::Pallet::<T>::block_number();
+        frame_system::Pallet::<T>::set_block_number(now.saturating_add(T::VersionWindow::get()));
+        #[extrinsic_call]
+        _(RawOrigin::Signed(whitelisted_caller()), 0, 0);
+        assert!(VersionBonds::<T>::get(0, 0).is_some_and(|bond| bond.deposit == 0));
         Ok(())
     }
 

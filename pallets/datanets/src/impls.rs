@@ -3,7 +3,7 @@
 use crate::{
     pallet::{
         Config, Contributions, Datanets, Error, Event, HoldReason, NextContribution, NextDatanet, Pallet,
-        Reservations, Versions,
+        Reservations, VersionBonds, Versions,
     },
     MAX_WEIGHT,
 };
@@ -20,6 +20,7 @@ use openledger_attribution::{
 };
 use openledger_protocol::{
     datanets::{Contribution, Curation, Datanet, Reservation, Standing, Version},
+    disputes::VersionBond,
     is_name, Cid, Name,
 };
 use openledger_traits::{Asset, Ownership};
@@ -215,6 +216,18 @@ impl<T: Config> Pallet<T> {
                 published: Self::now(),
             },
         );
+        let deposit = T::VersionDeposit::get();
+        Self::hold(HoldReason::Version, &who, deposit)?;
+        VersionBonds::<T>::insert(
+            datanet,
+            version,
+            VersionBond {
+                publisher: who.clone(),
+                deposit,
+                closes: Self::now().saturating_add(Self::height(T::VersionWindow::get())),
+                void: None,
+            },
+        );
         Self::deposit_event(Event::Published {
             datanet,
             version,
@@ -276,14 +289,14 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    fn hold(reason: HoldReason, who: &T::AccountId, amount: u128) -> DispatchResult {
+    pub(crate) fn hold(reason: HoldReason, who: &T::AccountId, amount: u128) -> DispatchResult {
         if amount == 0 {
             return Ok(());
         }
         T::Currency::hold(&reason.into(), who, amount)
     }
 
-    fn give_back(reason: HoldReason, who: &T::AccountId, amount: u128) -> DispatchResult {
+    pub(crate) fn give_back(reason: HoldReason, who: &T::AccountId, amount: u128) -> DispatchResult {
         if amount == 0 {
             return Ok(());
         }
@@ -294,7 +307,7 @@ impl<T: Config> Pallet<T> {
         Self::height(frame_system::Pallet::<T>::block_number())
     }
 
-    fn height(blocks: BlockNumberFor<T>) -> u32 {
+    pub(crate) fn height(blocks: BlockNumberFor<T>) -> u32 {
         blocks.saturated_into()
     }
 }
@@ -302,5 +315,10 @@ impl<T: Config> Pallet<T> {
 impl<T: Config> openledger_traits::Datanets for Pallet<T> {
     fn version(datanet: u64, version: u32) -> Option<Root> {
         Versions::<T>::get(datanet, version).map(|version| version.records)
+    }
+
+    fn is_usable(datanet: u64, version: u32) -> bool {
+        Versions::<T>::contains_key(datanet, version)
+            && VersionBonds::<T>::get(datanet, version).is_none_or(|bond| bond.void.is_none())
     }
 }

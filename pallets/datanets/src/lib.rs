@@ -6,10 +6,20 @@
 //! versions, which never change: [`Pallet::publish`]. That a version holds only accepted records, all of them in order and each
 //! under its contributor's name, is not checked here; anybody can prove the opposite with two paths in a tree.
 //!
+//! # Disputes
+//!
+//! Who can show that a version is out of order, holds a record that no accepted contribution has there, or names a
+//! representative that is none, or that a contribution holds a record that somebody reserved earlier, first commits to the
+//! evidence ([`Pallet::challenge`]) and shows it in a later block ([`Pallet::prove_version`], [`Pallet::prove_duplicate`]); the
+//! verdict is `openledger_attribution`'s. Nothing new is trained on a version proved wrong. A duplicate is marked: a version
+//! published later that holds a record of it is wrong by that.
+//!
 //! # Money
 //!
-//! Deposits are held, never taken: a Datanet's from its creator for as long as it is in the state, a reservation's from the
-//! contributor until it is used or has run out, a contribution's until it is decided.
+//! Deposits are held: a Datanet's from its creator for as long as it is in the state, a reservation's from the contributor until
+//! it is used or has run out, a contribution's until it is decided, a version's from its publisher until nobody can challenge it
+//! any more. Only a lie that was proved costs a deposit, a quarter of it to the challenger and the rest to the treasury; and
+//! evidence that proves nothing, or was never shown, costs the challenger's.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 #![deny(missing_docs)]
@@ -25,11 +35,13 @@
 
 extern crate alloc;
 
+pub use disputes::MAX_CHALLENGES;
 pub use pallet::*;
 pub use weights::WeightInfo;
 
 #[cfg(feature = "runtime-benchmarks")]
 mod benchmarking;
+mod disputes;
 mod impls;
 #[cfg(test)]
 mod mock;
@@ -46,14 +58,18 @@ pub const MAX_WEIGHT: u16 = 10_000;
 #[frame_support::pallet]
 pub mod pallet {
     use super::WeightInfo;
+    use alloc::boxed::Box;
     use frame_support::{pallet_prelude::*, traits::fungible::MutateHold};
     use frame_system::pallet_prelude::*;
     use openledger_attribution::{
         hash::{Account, Hash},
         tree::Root,
+        verdict::{Doubt, Duplicate, Guilt, VersionEvidence},
     };
     use openledger_protocol::{
+        batches::Challenge,
         datanets::{Contribution, Curation, Datanet, MaxCurators, Reservation, Version},
+        disputes::{Disputed, VersionBond},
         Cid, Name,
     };
     use openledger_traits::Ownership;
@@ -84,6 +100,16 @@ pub mod pallet {
         type ReservationPeriod: Get<BlockNumberFor<Self>>;
         /// Blocks after which anybody can have a contribution to an open Datanet accepted.
         type CurationWindow: Get<BlockNumberFor<Self>>;
+        /// Held from the publisher of a version until it can be challenged no more, in planck; what a lie about it costs.
+        type VersionDeposit: Get<u128>;
+        /// Blocks in which a version can be challenged.
+        type VersionWindow: Get<BlockNumberFor<Self>>;
+        /// Held from a challenger until its evidence is judged, in planck.
+        type ChallengeDeposit: Get<u128>;
+        /// Blocks from a challenge to the last in which its evidence can be shown.
+        type ProvePeriod: Get<BlockNumberFor<Self>>;
+        /// Gets what is lost.
+        type Treasury: Get<Self::AccountId>;
         /// Most records of a contribution.
         #[pallet::constant]
         type MaxRecords: Get<u32>;
@@ -118,6 +144,24 @@ pub mod pallet {
     #[pallet::storage]
     pub type Versions<T: Config> = StorageDoubleMap<_, Twox64Concat, u64, Twox64Concat, u32, Version>;
 
+    /// What stands behind versions.
+    #[pallet::storage]
+    pub type VersionBonds<T: Config> =
+        StorageDoubleMap<_, Twox64Concat, u64, Twox64Concat, u32, VersionBond<T::AccountId>>;
+
+    /// Contributions proved to hold a record that was reserved earlier, and since which block that is known.
+    #[pallet::storage]
+    pub type Duplicates<T: Config> = StorageMap<_, Twox64Concat, u64, u32>;
+
+    /// Challenges that are not decided, by what they are about and challenger.
+    #[pallet::storage]
+    pub type Challenges<T: Config> =
+        StorageDoubleMap<_, Twox64Concat, Disputed, Twox64Concat, T::AccountId, Challenge>;
+
+    /// How many challenges are not decided.
+    #[pallet::storage]
+    pub type ChallengeCounts<T: Config> = StorageMap<_, Twox64Concat, Disputed, u32, ValueQuery>;
+
     /// What amounts are held for.
     #[pallet::composite_enum]
     pub enum HoldReason {
@@ -127,6 +171,10 @@ pub mod pallet {
         Reservation,
         /// A contribution that is not decided yet.
         Contribution,
+        /// A version that can be challenged.
+        Version,
+        /// Challenges that are not decided.
+        Challenge,
     }
 
     #[pallet::event]
@@ -197,6 +245,59 @@ pub mod pallet {
             /// Planck.
             deposit: u128,
         },
+        /// Somebody says that a version or a contribution is wrong and will show it.
+        Challenged {
+            /// Which.
+            about: Disputed,
+            /// Who.
+            challenger: T::AccountId,
+            /// Last block in which the evidence can be shown.
+            until: u32,
+        },
+        /// A version or a contribution was proved wrong.
+        Proved {
+            /// Which.
+            about: Disputed,
+            /// Of what.
+            guilt: Guilt,
+            /// Who proved it.
+            challenger: T::AccountId,
+            /// Its publisher or contributor.
+            guilty: T::AccountId,
+            /// What the guilty lost, in planck.
+            lost: u128,
+        },
+        /// Evidence proved nothing; its challenger lost the deposit.
+        NotProven {
+            /// About what.
+            about: Disputed,
+            /// Who.
+            challenger: T::AccountId,
+            /// Why.
+            doubt: Doubt,
+            /// Planck lost.
+            lost: u128,
+        },
+        /// A challenge ended without evidence.
+        Lapsed {
+            /// About what.
+            about: Disputed,
+            /// Whose.
+            challenger: T::AccountId,
+            /// Planck lost: none if somebody else proved the same wrong first.
+            lost: u128,
+        },
+        /// Nobody can challenge a version any more; its deposit went back.
+        VersionFreed {
+            /// The Datanet.
+            datanet: u64,
+            /// The version.
+            version: u32,
+            /// Its publisher.
+            who: T::AccountId,
+            /// Planck.
+            deposit: u128,
+        },
     }
 
     #[pallet::error]
@@ -248,6 +349,26 @@ pub mod pallet {
         UnknownParent,
         /// No number is left: the chain cannot hold more of these.
         NoNumberLeft,
+        /// The Datanet has no such version, or it was published when versions could not be challenged.
+        UnknownVersion,
+        /// It was proved wrong before: nothing is left to dispute.
+        AlreadyProved,
+        /// The version's deposit went back: nobody answers for it any more.
+        NothingBehind,
+        /// This account has a challenge of it already: show its evidence, or let it lapse.
+        ChallengeExists,
+        /// As many challenges of it as there may be are not decided: wait for one.
+        TooManyChallenges,
+        /// There is no such challenge: make one first.
+        NoChallenge,
+        /// Evidence is shown in a later block than its challenge was made in.
+        SameBlock,
+        /// The evidence is not what was committed to.
+        OtherEvidence,
+        /// The window, or the time for evidence, has not passed, or a challenge is not decided.
+        TooEarly,
+        /// The window, or the time for evidence, has passed.
+        TooLate,
     }
 
     #[pallet::hooks]
@@ -373,6 +494,70 @@ pub mod pallet {
         pub fn release(origin: OriginFor<T>, commitment: Hash) -> DispatchResult {
             ensure_signed(origin)?;
             Self::do_release(commitment)
+        }
+
+        /// Commits to evidence about a version or a contribution; [`Config::ChallengeDeposit`] is held until it is judged.
+        ///
+        /// `commitment` is [`version_commitment`](openledger_protocol::disputes::version_commitment) or
+        /// [`duplicate_commitment`](openledger_protocol::disputes::duplicate_commitment). Event: [`Event::Challenged`]. Fails
+        /// with [`Error::UnknownVersion`], [`Error::UnknownContribution`], [`Error::AlreadyProved`], [`Error::TooLate`],
+        /// [`Error::ChallengeExists`], [`Error::TooManyChallenges`], or if the sender has too little.
+        #[pallet::call_index(8)]
+        #[pallet::weight(T::WeightInfo::challenge())]
+        pub fn challenge(origin: OriginFor<T>, about: Disputed, commitment: Hash) -> DispatchResult {
+            let who = ensure_signed(origin)?;
+            Self::do_challenge(who, about, commitment)
+        }
+
+        /// Shows the evidence of a challenge of a version and has it judged.
+        ///
+        /// A version proved wrong costs its publisher the deposit, evidence that proves nothing the challenger's. Event:
+        /// [`Event::Proved`] or [`Event::NotProven`]. Fails with [`Error::NoChallenge`], [`Error::SameBlock`],
+        /// [`Error::TooLate`], [`Error::OtherEvidence`], [`Error::AlreadyProved`].
+        #[pallet::call_index(9)]
+        #[pallet::weight(T::WeightInfo::prove_version(evidence.encoded_size() as u32))]
+        pub fn prove_version(
+            origin: OriginFor<T>,
+            datanet: u64,
+            version: u32,
+            salt: Hash,
+            evidence: Box<VersionEvidence>,
+        ) -> DispatchResult {
+            let who = ensure_signed(origin)?;
+            Self::do_prove_version(who, (datanet, version), &salt, &evidence)
+        }
+
+        /// Shows the evidence of a challenge of a contribution and has it judged: two records with the same content, the other
+        /// reserved earlier.
+        ///
+        /// A duplicate that is not decided yet costs its deposit and is rejected; any is marked. Event: [`Event::Proved`] or
+        /// [`Event::NotProven`]. Fails as [`Self::prove_version`] does.
+        #[pallet::call_index(10)]
+        #[pallet::weight(T::WeightInfo::prove_duplicate(evidence.encoded_size() as u32))]
+        pub fn prove_duplicate(origin: OriginFor<T>, salt: Hash, evidence: Box<Duplicate>) -> DispatchResult {
+            let who = ensure_signed(origin)?;
+            Self::do_prove_duplicate(who, &salt, &evidence)
+        }
+
+        /// Ends a challenge whose evidence never came: its deposit is lost, unless the same was proved wrong meanwhile.
+        ///
+        /// Event: [`Event::Lapsed`]. Fails with [`Error::NoChallenge`], [`Error::TooEarly`].
+        #[pallet::call_index(11)]
+        #[pallet::weight(T::WeightInfo::lapse())]
+        pub fn lapse(origin: OriginFor<T>, about: Disputed, challenger: T::AccountId) -> DispatchResult {
+            ensure_signed(origin)?;
+            Self::do_lapse(about, challenger)
+        }
+
+        /// Gives back the deposit of a version whose window has passed.
+        ///
+        /// Event: [`Event::VersionFreed`]. Fails with [`Error::UnknownVersion`], [`Error::AlreadyProved`],
+        /// [`Error::NothingBehind`], [`Error::TooEarly`].
+        #[pallet::call_index(12)]
+        #[pallet::weight(T::WeightInfo::free_version())]
+        pub fn free_version(origin: OriginFor<T>, datanet: u64, version: u32) -> DispatchResult {
+            ensure_signed(origin)?;
+            Self::do_free_version(datanet, version)
         }
     }
 }

@@ -30,6 +30,10 @@ pub(crate) const DATANET_DEPOSIT: u128 = 700;
 pub(crate) const RESERVATION_DEPOSIT: u128 = 30;
 pub(crate) const PERIOD: u64 = 10;
 pub(crate) const WINDOW: u64 = 20;
+pub(crate) const VERSION_WINDOW: u64 = 30;
+pub(crate) const CHALLENGE_DEPOSIT: u128 = 60;
+pub(crate) const PROVE: u64 = 8;
+pub(crate) const TREASURY: AccountId = AccountId32::new([0x7E; 32]);
 pub(crate) const MAX_RECORDS: u32 = 8;
 pub(crate) const MAX_RECORD_BYTES: u32 = 100;
 
@@ -89,6 +93,8 @@ impl Ownership<AccountId> for Items {
 
 parameter_types! {
     pub storage ContributionDeposit: u128 = 50;
+    pub storage VersionDeposit: u128 = 400;
+    pub const Treasury: AccountId = TREASURY;
 }
 
 impl pallet_datanets::Config for Test {
@@ -100,6 +106,11 @@ impl pallet_datanets::Config for Test {
     type ContributionDeposit = ContributionDeposit;
     type ReservationPeriod = ConstU64<PERIOD>;
     type CurationWindow = ConstU64<WINDOW>;
+    type VersionDeposit = VersionDeposit;
+    type VersionWindow = ConstU64<VERSION_WINDOW>;
+    type ChallengeDeposit = ConstU128<CHALLENGE_DEPOSIT>;
+    type ProvePeriod = ConstU64<PROVE>;
+    type Treasury = Treasury;
     type MaxRecords = ConstU32<MAX_RECORDS>;
     type MaxRecordBytes = ConstU32<MAX_RECORD_BYTES>;
     type WeightInfo = ();
@@ -144,20 +155,27 @@ pub(crate) fn cid() -> Cid {
 
 /// A tree of records with these lengths.
 pub(crate) fn records(lengths: &[u32]) -> Root {
-    let leaves: Vec<RecordLeaf> = lengths
+    Tree::new(&record_leaves(lengths)).unwrap().root()
+}
+
+pub(crate) fn record_leaves(lengths: &[u32]) -> Vec<RecordLeaf> {
+    lengths
         .iter()
         .zip(0u8..)
         .map(|(bytes, at)| RecordLeaf {
             content: [at; 32],
             bytes: *bytes,
         })
-        .collect();
-    Tree::new(&leaves).unwrap().root()
+        .collect()
 }
 
 /// A tree of `count` records of a version, all of them representatives.
 pub(crate) fn selection(count: u32) -> Root {
-    let leaves: Vec<VersionLeaf> = (0..count)
+    Tree::new(&version_leaves(count)).unwrap().root()
+}
+
+pub(crate) fn version_leaves(count: u32) -> Vec<VersionLeaf> {
+    (0..count)
         .map(|index| {
             let record = RecordId {
                 contribution: 0,
@@ -170,8 +188,7 @@ pub(crate) fn selection(count: u32) -> Root {
                 representative: record,
             }
         })
-        .collect();
-    Tree::new(&leaves).unwrap().root()
+        .collect()
 }
 
 /// A Datanet of `OWNER`'s that `CURATOR` curates.

@@ -4,15 +4,15 @@
 
 use crate::{
     pallet::{
-        Config, Contributions, Datanets, HoldReason, NextContribution, NextDatanet, Pallet, Reservations,
-        Versions,
+        ChallengeCounts, Challenges, Config, Contributions, Datanets, Duplicates, HoldReason,
+        NextContribution, NextDatanet, Pallet, Reservations, VersionBonds, Versions,
     },
-    MAX_WEIGHT,
+    MAX_CHALLENGES, MAX_WEIGHT,
 };
 use alloc::collections::BTreeMap;
 use frame_support::{ensure, traits::fungible::InspectHold};
 use openledger_attribution::hash::Account;
-use openledger_protocol::datanets::Standing;
+use openledger_protocol::{datanets::Standing, disputes::Disputed};
 use sp_runtime::TryRuntimeError;
 
 impl<T: Config> Pallet<T> {
@@ -21,6 +21,7 @@ impl<T: Config> Pallet<T> {
         Self::try_state_ids_are_below_next()?;
         Self::try_state_versions_are_contiguous()?;
         Self::try_state_standings_are_possible()?;
+        Self::try_state_disputes_are_counted()?;
         Self::try_state_holds_equal_deposits()
     }
 
@@ -86,6 +87,40 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
+    /// Challenges are counted and about what there is, nothing stands behind a version proved wrong, and no duplicate waits to
+    /// be decided.
+    fn try_state_disputes_are_counted() -> Result<(), TryRuntimeError> {
+        let mut counted: BTreeMap<Disputed, u32> = BTreeMap::new();
+        for (about, _, _) in Challenges::<T>::iter() {
+            let count = counted.entry(about).or_default();
+            *count = count.saturating_add(1);
+            let is_there = match about {
+                Disputed::Version { datanet, version } => VersionBonds::<T>::contains_key(datanet, version),
+                Disputed::Contribution(id) => Contributions::<T>::contains_key(id),
+            };
+            ensure!(is_there, "datanets: a challenge is about nothing there is");
+        }
+        ensure!(
+            counted.values().all(|count| *count <= MAX_CHALLENGES)
+                && counted == ChallengeCounts::<T>::iter().collect::<BTreeMap<_, _>>(),
+            "datanets: other challenges are counted than there are"
+        );
+        for (datanet, version, bond) in VersionBonds::<T>::iter() {
+            ensure!(
+                Versions::<T>::contains_key(datanet, version) && (bond.void.is_none() || bond.deposit == 0),
+                "datanets: a deposit stands behind no version, or one proved wrong"
+            );
+        }
+        for id in Duplicates::<T>::iter_keys() {
+            ensure!(
+                Contributions::<T>::get(id)
+                    .is_some_and(|entry| entry.standing != Standing::Pending && entry.deposit == 0),
+                "datanets: a duplicate waits to be decided, or has a deposit"
+            );
+        }
+        Ok(())
+    }
+
     /// What is held from each account is what its deposits add up to.
     fn try_state_holds_equal_deposits() -> Result<(), TryRuntimeError> {
         let of = |reason, deposits: &mut dyn Iterator<Item = (T::AccountId, u128)>| {
@@ -111,6 +146,20 @@ impl<T: Config> Pallet<T> {
                 &mut Reservations::<T>::iter_values().map(|entry| (entry.who, entry.deposit)),
             ),
             "datanets: an account's hold is not the sum of its reservations' deposits"
+        );
+        ensure!(
+            of(
+                HoldReason::Version,
+                &mut VersionBonds::<T>::iter_values().map(|bond| (bond.publisher, bond.deposit)),
+            ),
+            "datanets: a publisher's hold is not the sum of its versions' deposits"
+        );
+        ensure!(
+            of(
+                HoldReason::Challenge,
+                &mut Challenges::<T>::iter().map(|(_, who, challenge)| (who, challenge.deposit)),
+            ),
+            "datanets: a challenger's hold is not the sum of its deposits"
         );
         ensure!(
             of(

@@ -25,6 +25,16 @@ pub trait WeightInfo {
     fn publish() -> Weight;
     /// A reservation that ran out.
     fn release() -> Weight;
+    /// A challenge made.
+    fn challenge() -> Weight;
+    /// `b` bytes of evidence about a version judged.
+    fn prove_version(b: u32) -> Weight;
+    /// `b` bytes of evidence about a contribution judged.
+    fn prove_duplicate(b: u32) -> Weight;
+    /// A challenge ended.
+    fn lapse() -> Weight;
+    /// A version's deposit given back.
+    fn free_version() -> Weight;
 }
 
 /// [`WeightInfo`] in terms of the database's costs.
@@ -53,9 +63,39 @@ fn decide(db: RuntimeDbWeight) -> Weight {
     Weight::from_parts(55_000_000, 6_000).saturating_add(db.reads_writes(5, 3))
 }
 
-// Reads and writes: Datanet, version. Reads: owner.
+// Reads and writes: Datanet, version, what stands behind it, account, holds. Reads: owner, deposit and window.
 fn publish(db: RuntimeDbWeight) -> Weight {
-    Weight::from_parts(35_000_000, 5_000).saturating_add(db.reads_writes(3, 2))
+    Weight::from_parts(60_000_000, 8_000).saturating_add(db.reads_writes(7, 5))
+}
+
+// Reads and writes: challenge, count, account, holds. Reads: the contribution and whether it is a duplicate.
+fn challenge(db: RuntimeDbWeight) -> Weight {
+    Weight::from_parts(60_000_000, 8_000).saturating_add(db.reads_writes(6, 4))
+}
+
+// Each byte is decoded and hashed at most three times. Reads and writes: challenge, count, what stands behind the version, three
+// accounts and their holds. Reads: version, a contribution and whether it is a duplicate.
+fn prove_version(db: RuntimeDbWeight, b: u32) -> Weight {
+    Weight::from_parts(150_000_000, 20_000)
+        .saturating_add(Weight::from_parts(60_000, 0).saturating_mul(b.into()))
+        .saturating_add(db.reads_writes(12, 9))
+}
+
+// As a version, with two contributions.
+fn prove_duplicate(db: RuntimeDbWeight, b: u32) -> Weight {
+    Weight::from_parts(150_000_000, 20_000)
+        .saturating_add(Weight::from_parts(60_000, 0).saturating_mul(b.into()))
+        .saturating_add(db.reads_writes(12, 10))
+}
+
+// Reads and writes: challenge, count, two accounts, holds. Reads: what stands behind the version.
+fn lapse(db: RuntimeDbWeight) -> Weight {
+    Weight::from_parts(60_000_000, 8_000).saturating_add(db.reads_writes(6, 5))
+}
+
+// Reads and writes: what stands behind the version, account, holds. Reads: count.
+fn free_version(db: RuntimeDbWeight) -> Weight {
+    Weight::from_parts(45_000_000, 6_000).saturating_add(db.reads_writes(4, 3))
 }
 
 // Reads and writes: reservation, account, holds.
@@ -88,6 +128,21 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
     fn release() -> Weight {
         release(T::DbWeight::get())
     }
+    fn challenge() -> Weight {
+        challenge(T::DbWeight::get())
+    }
+    fn prove_version(b: u32) -> Weight {
+        prove_version(T::DbWeight::get(), b)
+    }
+    fn prove_duplicate(b: u32) -> Weight {
+        prove_duplicate(T::DbWeight::get(), b)
+    }
+    fn lapse() -> Weight {
+        lapse(T::DbWeight::get())
+    }
+    fn free_version() -> Weight {
+        free_version(T::DbWeight::get())
+    }
 }
 
 impl WeightInfo for () {
@@ -114,5 +169,20 @@ impl WeightInfo for () {
     }
     fn release() -> Weight {
         release(RocksDbWeight::get())
+    }
+    fn challenge() -> Weight {
+        challenge(RocksDbWeight::get())
+    }
+    fn prove_version(b: u32) -> Weight {
+        prove_version(RocksDbWeight::get(), b)
+    }
+    fn prove_duplicate(b: u32) -> Weight {
+        prove_duplicate(RocksDbWeight::get(), b)
+    }
+    fn lapse() -> Weight {
+        lapse(RocksDbWeight::get())
+    }
+    fn free_version() -> Weight {
+        free_version(RocksDbWeight::get())
     }
 }

@@ -31,6 +31,10 @@ impl<T: Config> Pallet<T> {
                 T::Datanets::version(source.datanet, source.version).is_some(),
                 Error::<T>::UnknownSource
             );
+            ensure!(
+                T::Datanets::is_usable(source.datanet, source.version),
+                Error::<T>::SourceVoid
+            );
         }
         Ok(())
     }

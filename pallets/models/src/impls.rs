@@ -2,7 +2,8 @@
 //! nothing.
 
 use crate::pallet::{
-    Bases, Config, Error, Event, Generations, HoldReason, Models, NextBase, NextModel, Pallet, StoppedUntil,
+    Bases, Config, Drawn, Error, Event, Generations, HoldReason, Models, Newest, NextBase, NextModel, Pallet,
+    StoppedUntil, Voided,
 };
 use alloc::vec::Vec;
 use frame_support::{
@@ -15,7 +16,8 @@ use frame_system::pallet_prelude::BlockNumberFor;
 use openledger_attribution::{
     fee::{Missing, Mix, Tariff},
     hash::{Hash, NONE},
-    index::IndexRules,
+    index::{IndexHeader, IndexRules},
+    verdict::IndexOrder,
 };
 use openledger_protocol::{
     compute::Task,
@@ -242,8 +244,9 @@ impl<T: Config> Pallet<T> {
 impl<T: Config> openledger_traits::Models<T::AccountId> for Pallet<T> {
     fn served(model: u64, generation: u32) -> Option<Served<T::AccountId>> {
         let entry = Generations::<T>::get(model, generation)?;
-        let Stage::Ready { index } = entry.stage else {
-            return None;
+        let index = match entry.stage {
+            Stage::Ready { index } => index,
+            _ => Voided::<T>::get(model, generation)?,
         };
         Some(Served {
             owner: T::Ownership::owner(Asset::Model(model)),
@@ -267,5 +270,58 @@ impl<T: Config> openledger_traits::Models<T::AccountId> for Pallet<T> {
                 .is_some_and(|entry| matches!(entry.stage, Stage::Ready { .. }))
         };
         is_open && is_good && is_ready()
+    }
+
+    fn order(header: &IndexHeader) -> Option<IndexOrder> {
+        let entry = Generations::<T>::get(header.model, header.generation)?;
+        let base = Models::<T>::get(header.model).and_then(|model| Bases::<T>::get(model.base))?;
+        Some(IndexOrder {
+            builder: entry.trainer.clone()?.into(),
+            model: header.model,
+            generation: header.generation,
+            base: base.weights,
+            adapter: entry.adapter,
+            tokenizer: base.tokenizer,
+            // How many ids a tokenizer has, its hash does not tell.
+            token_ids: header.verbatim.separator,
+            randomness: Drawn::<T>::get(header.model, header.generation)?,
+            rules: entry.rules,
+            sources: Self::sources_root(&entry.sources)?,
+            retrieval: NONE,
+        })
+    }
+
+    fn is_retired(model: u64, generation: u32) -> bool {
+        let is_ready = |generation| {
+            Generations::<T>::get(model, generation)
+                .is_some_and(|entry| matches!(entry.stage, Stage::Ready { .. }))
+        };
+        let is_superseded =
+            Newest::<T>::get(model).is_some_and(|newest| newest > generation && is_ready(newest));
+        // What was answered before it stopped can be charged for a while.
+        let is_stopped = || {
+            Models::<T>::get(model).is_none_or(|entry| {
+                !entry.serving && StoppedUntil::<T>::get(model).is_none_or(|until| Self::now() > until)
+            })
+        };
+        is_superseded || is_stopped()
+    }
+
+    fn void(model: u64, generation: u32, index: &Hash) {
+        let Some(mut entry) = Generations::<T>::get(model, generation) else {
+            return;
+        };
+        if entry.stage != (Stage::Ready { index: *index }) {
+            return;
+        }
+        // Its price was paid when it became ready and stays paid: the builder's bond answers for the index.
+        entry.stage = Stage::Failed;
+        Generations::<T>::insert(model, generation, entry);
+        Voided::<T>::insert(model, generation, index);
+        Self::deposit_event(Event::Voided {
+            model,
+            generation,
+            index: *index,
+        });
     }
 }

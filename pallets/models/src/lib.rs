@@ -164,6 +164,18 @@ pub mod pallet {
     #[pallet::storage]
     pub type StoppedUntil<T: Config> = StorageMap<_, Twox64Concat, u64, u32>;
 
+    /// What was drawn for a generation's index: with the adapter it gives the seed.
+    #[pallet::storage]
+    pub type Drawn<T: Config> = StorageDoubleMap<_, Twox64Concat, u64, Twox64Concat, u32, Hash>;
+
+    /// The latest generation of a model that became ready.
+    #[pallet::storage]
+    pub type Newest<T: Config> = StorageMap<_, Twox64Concat, u64, u32>;
+
+    /// Indexes of generations that were ready until those were proved wrong.
+    #[pallet::storage]
+    pub type Voided<T: Config> = StorageDoubleMap<_, Twox64Concat, u64, Twox64Concat, u32, Hash>;
+
     /// What amounts are held for.
     #[pallet::composite_enum]
     pub enum HoldReason {
@@ -271,6 +283,15 @@ pub mod pallet {
             /// Whether it answers.
             serving: bool,
         },
+        /// A generation's index was proved wrong: it answers no more.
+        Voided {
+            /// The model.
+            model: u64,
+            /// The generation.
+            generation: u32,
+            /// Hash of the index's header.
+            index: Hash,
+        },
     }
 
     #[pallet::error]
@@ -375,6 +396,8 @@ pub mod pallet {
         HeaderRows,
         /// Tokens, shards and table of the verbatim channel do not fit the corpus or each other.
         HeaderVerbatim,
+        /// A source was proved wrong: publish another version, or name an earlier one.
+        SourceVoid,
     }
 
     #[pallet::hooks]

@@ -102,6 +102,11 @@ impl World {
         put((b"versions", datanet, version), records);
     }
 
+    /// A version is proved wrong.
+    pub(crate) fn spoil(datanet: u64, version: u32) {
+        put((b"void", datanet, version), ());
+    }
+
     /// What was ordered as job `id`.
     pub(crate) fn job(id: u64) -> (Task, Option<AccountId>, u32) {
         get((b"jobs", id)).unwrap()
@@ -145,6 +150,9 @@ impl Ownership<AccountId> for World {
 impl Datanets for World {
     fn version(datanet: u64, version: u32) -> Option<Root> {
         get((b"versions", datanet, version))
+    }
+    fn is_usable(datanet: u64, version: u32) -> bool {
+        Self::version(datanet, version).is_some() && get::<()>((b"void", datanet, version)).is_none()
     }
 }
 

@@ -1,7 +1,9 @@
 //! What becomes of a generation once it is ordered: adapter, seed, index, or nothing.
 
 use crate::{
-    pallet::{AwaitingSeed, Bases, Config, Error, Event, Generations, HoldReason, Models, Pallet},
+    pallet::{
+        AwaitingSeed, Bases, Config, Drawn, Error, Event, Generations, HoldReason, Models, Newest, Pallet,
+    },
     WeightInfo, DRAW_DOMAIN, SEEDS_PER_BLOCK,
 };
 use alloc::collections::VecDeque;
@@ -104,6 +106,7 @@ impl<T: Config> Pallet<T> {
                 entry.deadline = deadline;
                 entry.stage = Stage::Indexing { seed };
                 Generations::<T>::insert(model, generation, entry);
+                Drawn::<T>::insert(model, generation, drawn);
                 Self::deposit_event(Event::IndexOrdered {
                     model,
                     generation,
@@ -210,6 +213,7 @@ impl<T: Config> Pallet<T> {
         }
         entry.stage = Stage::Ready { index };
         Generations::<T>::insert(model, generation, entry);
+        Newest::<T>::mutate(model, |newest| *newest = (*newest).max(Some(generation)));
         Self::deposit_event(Event::Ready {
             model,
             generation,

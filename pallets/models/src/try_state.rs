@@ -3,7 +3,8 @@
 #![cfg(any(feature = "try-runtime", test))]
 
 use crate::pallet::{
-    AwaitingSeed, Bases, Config, Generations, HoldReason, Models, NextBase, NextModel, Pallet, StoppedUntil,
+    AwaitingSeed, Bases, Config, Generations, HoldReason, Models, Newest, NextBase, NextModel, Pallet,
+    StoppedUntil, Voided,
 };
 use alloc::collections::{BTreeMap, BTreeSet};
 use frame_support::{
@@ -21,6 +22,7 @@ impl<T: Config> Pallet<T> {
         Self::try_state_generations_are_contiguous()?;
         Self::try_state_tariffs_are_whole()?;
         Self::try_state_stages_are_possible()?;
+        Self::try_state_voided_are_out_of_use()?;
         Self::try_state_queue_holds_who_waits()?;
         Self::try_state_holds_equal_deposits_and_prices()
     }
@@ -96,6 +98,28 @@ impl<T: Config> Pallet<T> {
                 "models: a generation is trained by nobody, or was before it could be"
             );
             ensure!(!entry.sources.is_empty(), "models: a generation has no source");
+        }
+        Ok(())
+    }
+
+    /// A generation whose index was proved wrong cannot answer, and the latest that became ready was one that did.
+    fn try_state_voided_are_out_of_use() -> Result<(), TryRuntimeError> {
+        for (model, generation, _) in Voided::<T>::iter() {
+            ensure!(
+                Generations::<T>::get(model, generation).is_some_and(|entry| entry.stage == Stage::Failed),
+                "models: a generation answers by an index that was proved wrong"
+            );
+        }
+        for (model, newest) in Newest::<T>::iter() {
+            let is_ready = |generation| {
+                Voided::<T>::contains_key(model, generation)
+                    || Generations::<T>::get(model, generation)
+                        .is_some_and(|entry| matches!(entry.stage, Stage::Ready { .. }))
+            };
+            ensure!(
+                is_ready(newest),
+                "models: the latest generation that became ready never did"
+            );
         }
         Ok(())
     }

@@ -62,13 +62,13 @@ fn set_serving(db: RuntimeDbWeight) -> Weight {
     Weight::from_parts(25_000_000, 5_000).saturating_add(db.reads_writes(4, 2))
 }
 
-// Reads and writes: queue; for each generation itself and its job's next, job, terms, deadlines and worker, or account and
+// Reads and writes: queue; for each generation itself, what was drawn for it, and its job's next, job, terms, deadlines and worker, or account and
 // holds. Reads for each: draw, epoch, a setting.
 fn order_indexes(db: RuntimeDbWeight, n: u32) -> Weight {
     let queue = Weight::from_parts(6_000_000, 2_500)
         .saturating_add(db.reads(1))
         .saturating_add(db.writes(u64::from(n.min(1))));
-    let each = Weight::from_parts(80_000_000, 30_000).saturating_add(db.reads_writes(11, 8));
+    let each = Weight::from_parts(80_000_000, 30_000).saturating_add(db.reads_writes(11, 9));
     queue.saturating_add(each.saturating_mul(n.into()))
 }
 
@@ -77,12 +77,13 @@ fn trained(db: RuntimeDbWeight) -> Weight {
     Weight::from_parts(35_000_000, 7_000).saturating_add(db.reads_writes(3, 2))
 }
 
-// Reads and writes: generation, index, two accounts, holds. Reads: model, base; a version for each source. Hashing the layout
+// Reads and writes: generation, the model's newest, index, what stands behind it, the builder's bond, two accounts, holds.
+// Reads: model, base; a version for each source. Hashing the layout
 // is most of the rest.
 fn indexed(db: RuntimeDbWeight, s: u32) -> Weight {
     Weight::from_parts(900_000_000, 12_000)
         .saturating_add(Weight::from_parts(12_000_000, 2_700).saturating_mul(s.into()))
-        .saturating_add(db.reads_writes(8, 6))
+        .saturating_add(db.reads_writes(12, 10))
         .saturating_add(db.reads(s.into()))
 }
 

@@ -195,6 +195,62 @@ pub fn spectra_agree(a: &Spectrum, b: &Spectrum) -> bool {
             .all(|(x, y)| close((*x, a.exponent), (*y, b.exponent)))
 }
 
+/// Whether the recomputed eigenvalues of a whole block, one spectrum per row of its matrix, agree with the
+/// committed ones where they are used: each within 1% of the larger of the two **plus the damping**, ρ (parts
+/// per billion) times the smaller of both blocks' means. A sketch is divided by √(Λ + ρ · mean Λ), so what is
+/// far below the damping changes no lane; and there an honest recomputation is rounding: a direction in which
+/// training hardly moved differs by more than 1% between two machines, and [`spectra_agree`] alone would
+/// accuse whoever built the index. Without damping it is [`spectra_agree`] of every row.
+pub fn blocks_agree(committed: &[Spectrum], recomputed: &[Spectrum], rho: u32) -> bool {
+    let is_shaped = committed.len() == recomputed.len()
+        && committed
+            .iter()
+            .zip(recomputed)
+            .all(|(a, b)| a.values.len() == b.values.len());
+    if !is_shaped {
+        return false;
+    }
+    // Bits of the largest number: everything is counted in units of 2^-80 of it, so that it fits 80 bits.
+    // What is lost is under a 2^-80th; the least damping, 10^-9 of a mean over at most 2^32 lanes, is more.
+    let top = |spectrum: &Spectrum| {
+        let bits = spectrum.values.iter().map(|value| value.checked_ilog2()).max();
+        let bits = i32::try_from(bits.flatten()?).ok()?;
+        Some(bits.saturating_add(spectrum.exponent.into()))
+    };
+    let Some(top) = committed.iter().chain(recomputed).filter_map(top).max() else {
+        // All zero.
+        return true;
+    };
+    let unit = top.saturating_sub(79);
+    let values = |block: &[Spectrum]| -> Vec<u128> {
+        let mut all = Vec::new();
+        for spectrum in block {
+            let shift = i32::from(spectrum.exponent).saturating_sub(unit);
+            all.extend(spectrum.values.iter().map(|value| {
+                let value = u128::from(*value);
+                match u32::try_from(shift) {
+                    // A mantissa that is not zero stays within 80 bits; zero may stand at any exponent.
+                    Ok(up) => value.checked_shl(up).unwrap_or(0),
+                    Err(_) => value.checked_shr(shift.unsigned_abs()).unwrap_or(0),
+                }
+            }));
+        }
+        all
+    };
+    let (committed, recomputed) = (values(committed), values(recomputed));
+    let total = |values: &[u128]| values.iter().fold(0u128, |sum, value| sum.saturating_add(*value));
+    let count = u128::try_from(committed.len()).unwrap_or(u128::MAX);
+    let mean = total(&committed)
+        .min(total(&recomputed))
+        .checked_div(count)
+        .unwrap_or(0);
+    let damping = mean.saturating_mul(rho.into()) / 1_000_000_000;
+    committed
+        .iter()
+        .zip(&recomputed)
+        .all(|(x, y)| x.abs_diff(*y).saturating_mul(100) <= (*x).max(*y).saturating_add(damping))
+}
+
 fn close((x, e_x): (u32, i16), (y, e_y): (u32, i16)) -> bool {
     // Brought to the smaller exponent; beyond 64 doublings apart only zeros agree.
     let shifted = |value: u32, by: u16| {

@@ -5,7 +5,7 @@ mod common;
 use common::law;
 use openledger_attribution::{
     attribution::Retrieved,
-    bases::{diagonal, orthonormal, spectra_agree, BasisLeaf, Part, Place, Spectrum, ONE},
+    bases::{blocks_agree, diagonal, orthonormal, spectra_agree, BasisLeaf, Part, Place, Spectrum, ONE},
     committee::*,
     record::RecordId,
     sketch::{Kind, Layout, Module},
@@ -179,6 +179,66 @@ fn a_covariance_is_diagonal_up_to_a_hundredth() {
         );
         Ok(())
     });
+}
+
+#[test]
+fn eigenvalues_far_below_the_damping_accuse_nobody() {
+    let of = |exponent: i16, values: &[u32]| Spectrum {
+        exponent,
+        values: values.to_vec(),
+    };
+    let rho = 100_000_000;
+    // A direction in which training hardly moved, recomputed on another machine: noise of the last bits.
+    let (built, again) = ([of(0, &[1 << 30, 3])], [of(0, &[1 << 30, 5])]);
+    assert!(!spectra_agree(&built[0], &again[0]));
+    assert!(blocks_agree(&built, &again, rho));
+    assert!(!blocks_agree(&built, &again, 0));
+    // A whole row of them, with an exponent of its own.
+    let (built, again) = (
+        [of(0, &[1 << 30]), of(-60, &[1 << 30])],
+        [of(0, &[1 << 30]), of(-62, &[1 << 30])],
+    );
+    assert!(blocks_agree(&built, &again, rho));
+    // What stands above the damping is held to 1% of itself and of the damping.
+    let block = |value: u32| [of(4, &[1_000_000, value])];
+    assert!(blocks_agree(&block(100_000), &block(101_000), rho));
+    assert!(!blocks_agree(&block(100_000), &block(103_000), rho));
+    // No tolerance is won by claiming a large eigenvalue: the smaller mean counts.
+    let (built, again) = ([of(0, &[u32::MAX, 1_000])], [of(0, &[2_000, 2_000])]);
+    assert!(!blocks_agree(&built, &again, rho));
+    // Shapes, zeros, and the ends of the range.
+    assert!(!blocks_agree(&[of(0, &[1])], &[of(0, &[1, 1])], rho));
+    assert!(!blocks_agree(&[of(0, &[1])], &[], rho));
+    assert!(blocks_agree(&[], &[], rho));
+    assert!(blocks_agree(&[of(200, &[0])], &[of(-200, &[0])], rho));
+    assert!(!blocks_agree(
+        &[of(200, &[1])],
+        &[of(-200, &[u32::MAX])],
+        u32::MAX
+    ));
+    law(
+        2_000,
+        (
+            proptest::collection::vec((any::<u32>(), any::<u32>()), 1..6),
+            -40i16..40,
+            -40i16..40,
+            any::<u32>(),
+        ),
+        |(pairs, a, b, rho)| {
+            let number = |value: u32, exponent: i16| f64::from(value) * 2f64.powi(exponent.into());
+            let x: Vec<f64> = pairs.iter().map(|(x, _)| number(*x, a)).collect();
+            let y: Vec<f64> = pairs.iter().map(|(_, y)| number(*y, b)).collect();
+            let mean = x.iter().sum::<f64>().min(y.iter().sum()) / pairs.len() as f64;
+            let damping = f64::from(rho) / 1e9 * mean;
+            let excess = |(x, y): (&f64, &f64)| (x - y).abs() * 100.0 / (x.max(*y) + damping).max(1e-300);
+            let worst = x.iter().zip(&y).map(excess).fold(0.0, f64::max);
+            if (worst - 1.0).abs() > 1e-6 {
+                let (x, y): (Vec<u32>, Vec<u32>) = pairs.into_iter().unzip();
+                prop_assert_eq!(blocks_agree(&[of(a, &x)], &[of(b, &y)], rho), worst <= 1.0);
+            }
+            Ok(())
+        },
+    );
 }
 
 #[test]

@@ -6,7 +6,9 @@ use crate::{
     channels::ChannelClaim,
     compute::{Backend, Delivery},
     datanets::Curation,
+    disputes::{Committed, Disputed},
     models::{Recipe, Source},
+    staking::Pool,
     Account, Cid, Endpoint, Hash, Name,
 };
 use alloc::{boxed::Box, vec::Vec};
@@ -16,7 +18,7 @@ use openledger_attribution::{
     fee::Mix,
     index::IndexRules,
     tree::{Range, Root},
-    verdict::BatchEvidence,
+    verdict::{BatchEvidence, Duplicate, IndexEvidence, Reveal, VersionEvidence, Wanted},
 };
 
 macro_rules! pallets {
@@ -67,6 +69,18 @@ pallets! {
         6 publish(datanet: u64, parent: Option<u32>, records: &Root, cid: &Cid);
         /// Anyone removes a reservation that ran out; its deposit goes back.
         7 release(commitment: &Hash);
+        /// Commits to evidence about a version or a contribution:
+        /// [`version_commitment`](crate::disputes::version_commitment),
+        /// [`duplicate_commitment`](crate::disputes::duplicate_commitment).
+        8 challenge(about: &Disputed, commitment: &Hash);
+        /// Shows the evidence about a version.
+        9 prove_version(datanet: u64, version: u32, salt: &Hash, evidence: Box<VersionEvidence>);
+        /// Shows the evidence about a contribution.
+        10 prove_duplicate(salt: &Hash, evidence: Box<Duplicate>);
+        /// Anyone ends a challenge whose evidence never came.
+        11 lapse(about: &Disputed, challenger: &Account);
+        /// Anyone gives back the deposit of a version that nobody can challenge any more.
+        12 free_version(datanet: u64, version: u32);
     }
     /// Bases, models and generations.
     models = 92 {
@@ -125,6 +139,37 @@ pallets! {
         5 lapse(batch: u64, challenger: &Account);
         /// Anyone removes a finished batch that has been readable long enough.
         6 forget(batch: u64);
+        /// Commits to evidence about an index: [`index_commitment`](crate::disputes::index_commitment).
+        7 challenge_index(index: &Hash, commitment: &Hash);
+        /// Shows the evidence about an index.
+        8 prove_index(index: &Hash, salt: &Hash, evidence: Box<IndexEvidence>);
+        /// Anyone ends a challenge of an index whose evidence never came.
+        9 lapse_index(index: &Hash, challenger: &Account);
+        /// Anyone has the chain look whether an index is still in use.
+        10 review_index(index: &Hash);
+        /// Asks for a piece of what somebody committed to, and pays for it.
+        11 request_reveal(source: &Committed, wanted: &Wanted);
+        /// Shows what was asked for; its holder is paid.
+        12 reveal(source: &Committed, wanted: &Wanted, shown: Box<Reveal>);
+        /// Anyone ends a request that nobody answered in time.
+        13 end_request(source: &Committed, wanted: &Wanted);
+        /// Anyone fixes what is drawn for a sampled batch, once it is out.
+        14 draw(batch: u64);
+        /// The worker answers the draws of a sampled batch.
+        15 answer_draws(batch: u64, credits: Box<CreditsHeader>);
+        /// Anyone ends the time for an answer that did not come.
+        16 forfeit_draws(batch: u64);
+    }
+    /// OPEN behind workers, models, Datanets and agents.
+    open_staking = 96 {
+        /// Stakes up to `amount` planck for at least `min_shares` shares.
+        0 stake(pool: &Pool<Account>, amount: u128, min_shares: u128);
+        /// Asks for what shares are worth.
+        1 unstake(pool: &Pool<Account>, shares: u128);
+        /// Takes what was asked for and has waited long enough.
+        2 withdraw(pool: &Pool<Account>);
+        /// The same for somebody else: the money goes to `who`.
+        3 withdraw_for(pool: &Pool<Account>, who: &Account);
     }
 }
 

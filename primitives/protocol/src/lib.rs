@@ -26,7 +26,9 @@ pub mod calls;
 pub mod channels;
 pub mod compute;
 pub mod datanets;
+pub mod disputes;
 pub mod models;
+pub mod staking;
 pub mod storage;
 
 pub use openledger_attribution::hash::{Account, Hash};

@@ -105,7 +105,7 @@ pub enum Stage {
         /// Hash of its index's header.
         index: Hash,
     },
-    /// Its job failed; the price went back.
+    /// It cannot answer: its job failed and the price went back, or its index was proved wrong.
     Failed,
 }
 

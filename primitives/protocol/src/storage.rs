@@ -3,7 +3,7 @@
 //! A key is twox-128 of the pallet's name, twox-128 of the item's name and, in a map, each key behind its twox-64: so a
 //! client needs no metadata to read a value, and can show a person exactly where an amount came from.
 
-use crate::{Account, Hash};
+use crate::{staking::Pool, Account, Hash};
 use alloc::vec::Vec;
 use codec::Encode;
 use core::hash::Hasher;
@@ -99,6 +99,29 @@ items! {
     batch(id: u64) = "Attribution" "Batches";
     /// [`Challenge`](crate::batches::Challenge).
     challenge(batch: u64, challenger: Account) = "Attribution" "Challenges";
+
+    /// [`IndexBond`](crate::disputes::IndexBond), by the hash of the index's header.
+    index_bond(hash: Hash) = "Attribution" "IndexBonds";
+    /// [`Challenge`](crate::batches::Challenge) of an index.
+    index_challenge(index: Hash, challenger: Account) = "Attribution" "IndexChallenges";
+    /// [`Request`](crate::disputes::Request).
+    request(source: crate::disputes::Committed, wanted: openledger_attribution::verdict::Wanted) = "Attribution" "Requests";
+    /// [`Sample`](crate::disputes::Sample) of a sampled batch.
+    sample(batch: u64) = "Attribution" "Samples";
+
+    /// [`VersionBond`](crate::disputes::VersionBond).
+    version_bond(datanet: u64, version: u32) = "Datanets" "VersionBonds";
+    /// `u32`: the block in which a contribution was proved to hold somebody else's record.
+    duplicate(contribution: u64) = "Datanets" "Duplicates";
+    /// [`Challenge`](crate::batches::Challenge) of a version or contribution.
+    datanet_challenge(about: crate::disputes::Disputed, challenger: Account) = "Datanets" "Challenges";
+
+    /// [`PoolState`](crate::staking::PoolState).
+    pool(pool: Pool<Account>) = "OpenStaking" "Pools";
+    /// [`Staker`](crate::staking::Staker).
+    staker(pool: Pool<Account>, account: Account) = "OpenStaking" "Stakers";
+    /// `u32`: open disputes, of a pool that has some.
+    frozen(pool: Pool<Account>) = "OpenStaking" "Frozen";
 
     /// `u128` planck credited and not claimed.
     credits(account: Account) = "Rewards" "Credits";

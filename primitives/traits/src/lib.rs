@@ -8,6 +8,7 @@
 extern crate alloc;
 
 use alloc::vec::Vec;
+use core::marker::PhantomData;
 use frame_support::dispatch::DispatchResult;
 use openledger_attribution::{
     fee::Tariff,
@@ -15,12 +16,14 @@ use openledger_attribution::{
     index::IndexHeader,
     sketch::Layout,
     tree::Root,
+    verdict::{Contribution, IndexOrder, Registry},
     voucher::CheckSignature,
 };
 use openledger_protocol::{
     channels::ChannelClaim,
     compute::{Outcome, Task},
     models::Source,
+    staking::Pool,
 };
 use sp_runtime::DispatchError;
 
@@ -58,9 +61,33 @@ pub trait Ownership<AccountId> {
 pub trait Datanets {
     /// The records of a published version.
     fn version(datanet: u64, version: u32) -> Option<Root>;
+
+    /// Whether something new may be trained on a version: it is published, and was not proved wrong.
+    fn is_usable(datanet: u64, version: u32) -> bool;
 }
 
-/// A generation that can answer, for those who settle its answers.
+/// Contributions, for those who judge what is made of them.
+pub trait Contributions {
+    /// What the chain knows of a contribution, whatever its standing.
+    fn contribution(id: u64) -> Option<Contribution>;
+}
+
+/// [`Contributions`] as verdicts look them up.
+pub struct Known<T>(PhantomData<T>);
+
+impl<T> Default for Known<T> {
+    fn default() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<T: Contributions> Registry for Known<T> {
+    fn contribution(&self, id: u64) -> Option<Contribution> {
+        T::contribution(id)
+    }
+}
+
+/// A generation that can answer or could, for those who settle its answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Served<AccountId> {
     /// Who owns the model, if anybody does.
@@ -73,11 +100,21 @@ pub struct Served<AccountId> {
 
 /// Models, for those who settle their answers.
 pub trait Models<AccountId> {
-    /// The generation, if it is ready.
+    /// The generation, if it is ready, or was until its index was proved wrong: what it answered before is still settled.
     fn served(model: u64, generation: u32) -> Option<Served<AccountId>>;
 
     /// Whether an answer may be charged by this tariff now.
     fn accepts(model: u64, generation: u32, tariff: &Tariff) -> bool;
+
+    /// What the index with this header was ordered to be. What the chain does not know of the order is as the header says.
+    fn order(header: &IndexHeader) -> Option<IndexOrder>;
+
+    /// Whether a generation is out of use: a later one is ready, or its model stopped answering long enough ago that nothing
+    /// it answered can be charged any more.
+    fn is_retired(model: u64, generation: u32) -> bool;
+
+    /// The index of a generation was proved wrong: it answers no more.
+    fn void(model: u64, generation: u32, index: &Hash);
 }
 
 /// Work for workers.
@@ -107,11 +144,15 @@ pub trait Bonds<AccountId> {
     /// Takes up to `amount` from the bond: a quarter to `challenger`, the rest (all of it without one) to the treasury.
     /// Returns what was taken.
     fn slash(worker: &AccountId, amount: u128, challenger: Option<&AccountId>) -> u128;
+
+    /// Moves up to `amount` of the bond to `to`: what a worker owes by its own word. Returns what was moved.
+    fn pay(worker: &AccountId, amount: u128, to: &AccountId) -> u128;
 }
 
 /// Registered indexes.
 pub trait Indexes {
-    /// Registers an index that was delivered; fails if its header contradicts itself.
+    /// Registers an index that was delivered, with a part of its builder's bond behind it; fails if its header contradicts
+    /// itself, or if the rest of the bond is smaller.
     fn register(header: &IndexHeader, layout: &Layout) -> DispatchResult;
 }
 
@@ -138,6 +179,37 @@ pub trait PayOut<AccountId> {
 
     /// Pays `amount` of the escrowed planck to the treasury.
     fn to_treasury(amount: u128) -> DispatchResult;
+}
+
+/// OPEN staked behind workers, models, Datanets and agents, for those who pay stakers and punish them.
+///
+/// A dispute goes: [`Stakes::freeze`] when it opens, [`Stakes::slash`] if it is lost, [`Stakes::thaw`] when it ends, in this
+/// order, so that between the first and the last nothing slashable comes in or leaves. Whoever freezes a pool thaws it exactly
+/// once. Each of these looks at one pool, however many stake in it.
+pub trait Stakes<AccountId> {
+    /// The account that all stakes are in.
+    fn pot() -> AccountId;
+
+    /// `amount` planck came into the pot for the pool's stakers, who get them bit by bit over a period. Without stakers they go
+    /// to the treasury. Fails, as a caller's error, if they are not in the pot.
+    fn income(pool: &Pool<AccountId>, amount: u128) -> DispatchResult;
+
+    /// Takes up to `amount` from what is staked in the pool and what was asked back and is still there, in proportion, and gives
+    /// it to the treasury. Returns what was taken. Nobody's reward comes out of it: a challenger's is in the worker's bond.
+    fn slash(pool: &Pool<AccountId>, amount: u128) -> u128;
+
+    /// Whether anybody earns in the pool.
+    fn has_stakers(pool: &Pool<AccountId>) -> bool;
+
+    /// Planck that a slash could take.
+    fn total(pool: &Pool<AccountId>) -> u128;
+
+    /// From now on nobody stakes in the pool or withdraws from it, until it was thawed as often as it was frozen. Stake can be
+    /// asked back meanwhile: it waits, and can be slashed. The pool need not have stakers.
+    fn freeze(pool: &Pool<AccountId>) -> DispatchResult;
+
+    /// Takes one freeze back.
+    fn thaw(pool: &Pool<AccountId>);
 }
 
 /// Signatures checked by the host.

@@ -12,13 +12,14 @@ use frame_system_benchmarking::Pallet as SystemBench;
 use openledger_attribution::{
     fee::Tariff,
     hash::{keccak, Account, Hash, NONE},
-    index::IndexRules,
+    index::{IndexHeader, IndexRules},
     tree::Root,
 };
 use openledger_protocol::{
     compute::{capability, Backend},
     datanets::Version,
-    models::{Generation, MaxSources, Model, Recipe, Source, Stage},
+    models::{Base, Generation, MaxSources, Model, Recipe, Source, Stage},
+    staking::Pool,
     Cid, Endpoint, Name,
 };
 use openledger_traits::{Asset, Ownership};
@@ -32,6 +33,7 @@ frame_benchmarking::define_benchmarks!(
     [pallet_openledger_compute, Compute]
     [pallet_openledger_datanets, Datanets]
     [pallet_openledger_models, Models]
+    [pallet_openledger_open_staking, OpenStaking]
     [pallet_openledger_rewards, Rewards]
 );
 
@@ -110,7 +112,54 @@ impl pallet_openledger_models::BenchmarkHelper<AccountId> for World {
     }
 }
 
+impl pallet_openledger_open_staking::BenchmarkHelper<AccountId> for World {
+    // A worker is the largest key and the largest value of those that are looked up.
+    fn pool() -> Pool<AccountId> {
+        Pool::Worker(registered(0, 10_000 * currency::OPEN))
+    }
+}
+
 impl pallet_openledger_attribution::BenchmarkHelper<AccountId> for World {
+    fn order(header: &IndexHeader) {
+        pallet_openledger_models::Bases::<Runtime>::insert(
+            0,
+            Base {
+                registrant: funded("owner", 0, 0),
+                name: named("bench"),
+                licence: named("CC0-1.0"),
+                weights: header.base,
+                tokenizer: header.tokenizer,
+                deposit: 0,
+            },
+        );
+        pallet_openledger_models::Drawn::<Runtime>::insert(0, 1, NONE);
+        pallet_openledger_models::Generations::<Runtime>::mutate(0, 1, |entry| {
+            if let Some(entry) = entry {
+                entry.trainer = Some(header.builder.into());
+                for source in &entry.sources {
+                    pallet_openledger_datanets::Versions::<Runtime>::insert(
+                        source.datanet,
+                        source.version,
+                        Version {
+                            parent: None,
+                            records: Root {
+                                count: 1,
+                                sum: 1,
+                                top: [1; 32],
+                            },
+                            cid: Cid::truncate_from([1; 64].to_vec()),
+                            published: 0,
+                        },
+                    );
+                }
+            }
+        });
+    }
+
+    fn draw(epoch: u64) {
+        <Self as pallet_openledger_models::BenchmarkHelper<AccountId>>::draw(epoch);
+    }
+
     fn serve(index: Hash, tariff: Tariff) {
         let owner = funded("owner", 0, 0);
         let sources: Vec<Source> = (0..u64::from(<MaxSources as Get<u32>>::get()))

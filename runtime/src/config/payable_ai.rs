@@ -7,20 +7,35 @@ use crate::{
     params::{self, Deposit},
     *,
 };
-use frame_support::traits::{ConstU128, ConstU32, ConstU64, Get};
+use frame_support::traits::{ConstU128, ConstU32, ConstU64, Contains, Get};
 use openledger_attribution::fee::Split;
+use openledger_protocol::staking::Pool;
 use pallet_openledger_periods::{ChainId, Days, EpochBlocks, Hours};
 
 /// Hours in which a batch can be challenged.
 pub const WINDOW: u32 = 24;
 /// Hours from a challenge to the last block for its evidence.
 pub const PROVE: u32 = 12;
+/// Hours in which a request for data has to be answered, and what was asked for at a window's end can then be challenged.
+pub const REVEAL: u32 = 6;
+/// Hours in which a worker answers the draws of a sampled batch, once they are out.
+pub const ANSWER: u32 = 12;
+/// Hours from a batch's window's beginning to the end of its longest dispute.
+pub const DISPUTE: u32 = WINDOW + 2 * REVEAL + PROVE;
 /// Hours that a channel takes to close: until the last of its batches can be disputed no more, so that the consumer of a
-/// disputed answer is still known.
-pub const CLOSE: u32 = WINDOW + PROVE;
-/// Days that bond stays slashable after it was asked back. Longer than a batch's window and its longest dispute together.
+/// disputed answer is still known. What is drawn for a sampled batch can take longer where an epoch is many hours long, as on
+/// development chains; what would go back to a consumer then goes to the treasury.
+pub const CLOSE: u32 = DISPUTE + ANSWER;
+/// Days that an index can still be challenged after its generation went out of use.
+pub const INDEX_RETENTION: u32 = 30;
+/// Days that a bond and a stake stay slashable after they were asked back. Longer than a batch's window and its longest dispute
+/// together.
 pub const UNBONDING: u32 = 7;
-const _: () = assert!(UNBONDING * 24 > WINDOW + PROVE);
+/// Days over which a pool's income reaches its stakers: who stakes for one payment earns the part of it that its time is of
+/// this.
+pub const INCOME: u32 = 7;
+const _: () = assert!(UNBONDING * 24 > DISPUTE + ANSWER);
+const _: () = assert!(INDEX_RETENTION * 24 > DISPUTE + ANSWER);
 
 /// Whether this is the chain id of development networks.
 pub struct OnDevelopmentChain;
@@ -53,6 +68,11 @@ impl pallet_openledger_datanets::Config for Runtime {
     type ContributionDeposit = Deposit<1, 250>;
     type ReservationPeriod = Days<Runtime, 1>;
     type CurationWindow = Days<Runtime, 1>;
+    type VersionDeposit = ConstU128<{ 10 * OPEN }>;
+    type VersionWindow = Days<Runtime, 7>;
+    type ChallengeDeposit = ConstU128<OPEN>;
+    type ProvePeriod = Hours<Runtime, PROVE>;
+    type Treasury = TreasuryAccount;
     type MaxRecords = ConstU32<10_000_000>;
     type MaxRecordBytes = ConstU32<{ 16 * 1024 * 1024 }>;
     type WeightInfo = pallet_openledger_datanets::weights::SubstrateWeight<Runtime>;
@@ -144,6 +164,8 @@ impl pallet_openledger_attribution::Config for Runtime {
     type Bonds = Compute;
     type Charge = Channels;
     type PayOut = Rewards;
+    type Contributions = Datanets;
+    type Draws = Draws;
     type ChainId = ChainId<Runtime>;
     type Treasury = TreasuryAccount;
     type Window = Hours<Runtime, WINDOW>;
@@ -153,7 +175,37 @@ impl pallet_openledger_attribution::Config for Runtime {
     type ChallengeDeposit = ConstU128<{ 10 * OPEN }>;
     type BatchDeposit = Deposit<1, 1_200>;
     type SlashFloor = ConstU128<{ 100 * OPEN }>;
+    type IndexStake = ConstU128<{ 100 * OPEN }>;
+    type IndexRetention = Days<Runtime, INDEX_RETENTION>;
+    type RevealPeriod = Hours<Runtime, REVEAL>;
+    type RevealPrice = ConstU128<{ 100 * MILLI }>;
+    type AnswerPeriod = Hours<Runtime, ANSWER>;
     type WeightInfo = pallet_openledger_attribution::weights::SubstrateWeight<Runtime>;
+    #[cfg(feature = "runtime-benchmarks")]
+    type BenchmarkHelper = config::benchmarks::World;
+}
+
+/// What can be staked behind: what is there. There are no agents yet.
+pub struct Stakeable;
+impl Contains<Pool<AccountId>> for Stakeable {
+    fn contains(pool: &Pool<AccountId>) -> bool {
+        match pool {
+            Pool::Worker(who) => pallet_openledger_compute::Workers::<Runtime>::contains_key(who),
+            Pool::Model(model) => pallet_openledger_models::Models::<Runtime>::contains_key(model),
+            Pool::Datanet(datanet) => pallet_openledger_datanets::Datanets::<Runtime>::contains_key(datanet),
+            Pool::Agent(_) => false,
+        }
+    }
+}
+
+impl pallet_openledger_open_staking::Config for Runtime {
+    type Currency = Balances;
+    type Treasury = TreasuryAccount;
+    type Exists = Stakeable;
+    type MinStake = ConstU128<OPEN>;
+    type IncomePeriod = Days<Runtime, INCOME>;
+    type UnbondingPeriod = UnbondingBlocks;
+    type WeightInfo = pallet_openledger_open_staking::weights::SubstrateWeight<Runtime>;
     #[cfg(feature = "runtime-benchmarks")]
     type BenchmarkHelper = config::benchmarks::World;
 }

@@ -65,14 +65,16 @@ fn build(network: Network) -> Value {
         known_draws,
     } = network;
     balances.push((Rewards::pot_account(), pot));
-    // What the account of fees lives on, so that it takes the smallest fee; out of the treasury, so that the supply is whole.
+    // What the accounts of fees and stakes live on, so that they take the smallest amount and pay out the last; out of the
+    // treasury, so that the supply is whole.
+    let pots = [Rewards::fees_account(), OpenStaking::pot_account()];
     let treasury = config::governance::TreasuryAccount::get();
     for (account, amount) in &mut balances {
         if *account == treasury {
-            *amount = amount.saturating_sub(EXISTENTIAL_DEPOSIT);
+            *amount = amount.saturating_sub(EXISTENTIAL_DEPOSIT * pots.len() as Balance);
         }
     }
-    balances.push((Rewards::fees_account(), EXISTENTIAL_DEPOSIT));
+    balances.extend(pots.map(|pot| (pot, EXISTENTIAL_DEPOSIT)));
     build_struct_json_patch!(RuntimeGenesisConfig {
         periods: PeriodsConfig { periods },
         balances: BalancesConfig { balances },

@@ -54,6 +54,7 @@ fn pallet_indices_and_names_should_not_move() {
         (93, "Compute"),
         (94, "Channels"),
         (95, "Attribution"),
+        (96, "OpenStaking"),
     ];
     let mut actual: Vec<_> = AllPalletsWithSystem::infos()
         .into_iter()

@@ -2,18 +2,22 @@
 
 use codec::Encode;
 use openledger_attribution::{
-    batch::{BatchHeader, CreditsHeader},
+    batch::{BatchHeader, CreditLeaf, CreditsHeader},
     fee::{Mix, Parts, Tariff},
     index::IndexRules,
-    tree::{Range, Root},
-    verdict::BatchEvidence,
+    record::{RecordId, RecordLeaf, VersionLeaf},
+    sketch::Layout,
+    tree::{Opening, Range, Root},
+    verdict::{BatchEvidence, Duplicate, IndexEvidence, Reveal, VersionEvidence, VersionRecord, Wanted},
     wire::Object,
 };
 use openledger_protocol::{
     calls,
     compute::{Backend, Delivery, Outcome},
     datanets::Curation,
+    disputes::{Committed, Disputed},
     models::{Recipe, Source},
+    staking::Pool,
     storage,
 };
 use openledger_runtime::{params::DEFAULT_SPLIT, *};
@@ -90,6 +94,85 @@ fn calls_should_be_what_the_runtime_decodes() {
         },
     );
     same(calls::datanets::release(&HASH), D::release { commitment: HASH });
+    let about = Disputed::Version {
+        datanet: 4,
+        version: 1,
+    };
+    same(
+        calls::datanets::challenge(&about, &HASH),
+        D::challenge {
+            about,
+            commitment: HASH,
+        },
+    );
+    let empty = || Opening {
+        index: 0,
+        leaf: RecordLeaf {
+            content: HASH,
+            bytes: 1,
+        },
+        path: vec![],
+    };
+    let version_leaf = || Opening {
+        index: 0,
+        leaf: VersionLeaf {
+            record: RecordId {
+                contribution: 4,
+                index: 0,
+            },
+            contributor: WHO,
+            content: HASH,
+            representative: RecordId {
+                contribution: 4,
+                index: 0,
+            },
+        },
+        path: vec![],
+    };
+    let evidence = || {
+        Box::new(VersionEvidence::Record(VersionRecord {
+            leaf: version_leaf(),
+            record: None,
+        }))
+    };
+    same(
+        calls::datanets::prove_version(4, 1, &HASH, evidence()),
+        D::prove_version {
+            datanet: 4,
+            version: 1,
+            salt: HASH,
+            evidence: evidence(),
+        },
+    );
+    let duplicate = || {
+        Box::new(Duplicate {
+            first: 1,
+            original: empty(),
+            second: 2,
+            copy: empty(),
+        })
+    };
+    same(
+        calls::datanets::prove_duplicate(&HASH, duplicate()),
+        D::prove_duplicate {
+            salt: HASH,
+            evidence: duplicate(),
+        },
+    );
+    same(
+        calls::datanets::lapse(&about, &WHO),
+        D::lapse {
+            about,
+            challenger: WHO.into(),
+        },
+    );
+    same(
+        calls::datanets::free_version(4, 1),
+        D::free_version {
+            datanet: 4,
+            version: 1,
+        },
+    );
 
     use pallet_openledger_models::Call as M;
     let mix = Mix {
@@ -300,6 +383,111 @@ fn calls_should_be_what_the_runtime_decodes() {
         },
     );
     same(calls::attribution::forget(3), A::forget { batch: 3 });
+    same(
+        calls::attribution::challenge_index(&HASH, &WHO),
+        A::challenge_index {
+            index: HASH,
+            commitment: WHO,
+        },
+    );
+    let layout = || {
+        Box::new(IndexEvidence::Header(Layout {
+            names: HASH,
+            modules: vec![],
+        }))
+    };
+    same(
+        calls::attribution::prove_index(&HASH, &WHO, layout()),
+        A::prove_index {
+            index: HASH,
+            salt: WHO,
+            evidence: layout(),
+        },
+    );
+    same(
+        calls::attribution::lapse_index(&HASH, &WHO),
+        A::lapse_index {
+            index: HASH,
+            challenger: WHO.into(),
+        },
+    );
+    same(
+        calls::attribution::review_index(&HASH),
+        A::review_index { index: HASH },
+    );
+    for source in [Committed::Batch(3), Committed::Index(HASH)] {
+        let wanted = Wanted::Suffixes((1, 2, 3));
+        let shown = || {
+            Box::new(Reveal::Credit(Opening {
+                index: 0,
+                leaf: CreditLeaf {
+                    contributor: WHO,
+                    first: 0,
+                    end: 1,
+                    amount: 5,
+                },
+                path: vec![],
+            }))
+        };
+        same(
+            calls::attribution::request_reveal(&source, &wanted),
+            A::request_reveal { source, wanted },
+        );
+        same(
+            calls::attribution::reveal(&source, &wanted, shown()),
+            A::reveal {
+                source,
+                wanted,
+                shown: shown(),
+            },
+        );
+        same(
+            calls::attribution::end_request(&source, &wanted),
+            A::end_request { source, wanted },
+        );
+    }
+    same(calls::attribution::draw(3), A::draw { batch: 3 });
+    same(
+        calls::attribution::answer_draws(3, Box::new(credits)),
+        A::answer_draws {
+            batch: 3,
+            credits: Box::new(credits),
+        },
+    );
+    same(
+        calls::attribution::forfeit_draws(3),
+        A::forfeit_draws { batch: 3 },
+    );
+
+    use pallet_openledger_open_staking::Call as S;
+    same(
+        calls::open_staking::stake(&Pool::Worker(WHO), 5, 6),
+        S::stake {
+            pool: Pool::Worker(WHO.into()),
+            amount: 5,
+            min_shares: 6,
+        },
+    );
+    same(
+        calls::open_staking::unstake(&Pool::Model(1), 5),
+        S::unstake {
+            pool: Pool::Model(1),
+            shares: 5,
+        },
+    );
+    same(
+        calls::open_staking::withdraw(&Pool::Datanet(1)),
+        S::withdraw {
+            pool: Pool::Datanet(1),
+        },
+    );
+    same(
+        calls::open_staking::withdraw_for(&Pool::Agent(1), &WHO),
+        S::withdraw_for {
+            pool: Pool::Agent(1),
+            who: WHO.into(),
+        },
+    );
 }
 
 fn name_long() -> openledger_protocol::Endpoint {
@@ -366,6 +554,57 @@ fn values_should_be_where_clients_look_for_them() {
             5,
             AccountId::from(WHO),
         ),
+    );
+    at(
+        storage::index_bond(HASH),
+        &pallet_openledger_attribution::IndexBonds::<Runtime>::storage_map_final_key(HASH),
+    );
+    at(
+        storage::index_challenge(HASH, WHO),
+        &pallet_openledger_attribution::IndexChallenges::<Runtime>::storage_double_map_final_key(
+            HASH,
+            AccountId::from(WHO),
+        ),
+    );
+    let (source, wanted) = (Committed::Batch(3), Wanted::Receipt(4));
+    at(
+        storage::request(source, wanted),
+        &pallet_openledger_attribution::Requests::<Runtime>::storage_double_map_final_key(source, wanted),
+    );
+    at(
+        storage::sample(5),
+        &pallet_openledger_attribution::Samples::<Runtime>::storage_map_final_key(5),
+    );
+    at(
+        storage::version_bond(5, 6),
+        &pallet_openledger_datanets::VersionBonds::<Runtime>::storage_double_map_final_key(5, 6),
+    );
+    at(
+        storage::duplicate(5),
+        &pallet_openledger_datanets::Duplicates::<Runtime>::storage_map_final_key(5),
+    );
+    let about = Disputed::Contribution(5);
+    at(
+        storage::datanet_challenge(about, WHO),
+        &pallet_openledger_datanets::Challenges::<Runtime>::storage_double_map_final_key(
+            about,
+            AccountId::from(WHO),
+        ),
+    );
+    at(
+        storage::pool(Pool::Worker(WHO)),
+        &pallet_openledger_open_staking::Pools::<Runtime>::hashed_key_for(Pool::Worker(AccountId::from(WHO))),
+    );
+    at(
+        storage::staker(Pool::Model(5), WHO),
+        &pallet_openledger_open_staking::Stakers::<Runtime>::hashed_key_for(
+            Pool::<AccountId>::Model(5),
+            AccountId::from(WHO),
+        ),
+    );
+    at(
+        storage::frozen(Pool::Datanet(5)),
+        &pallet_openledger_open_staking::Frozen::<Runtime>::hashed_key_for(Pool::<AccountId>::Datanet(5)),
     );
     at(
         storage::credits(WHO),

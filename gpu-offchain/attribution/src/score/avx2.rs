@@ -59,21 +59,38 @@ impl ScoreBackend for Avx2 {
 #[target_feature(enable = "avx2")]
 fn rows_of(matrix: &LaneMatrix<'_>, lanes: &[i8], query: &[i8], out: &mut [i32]) {
     let wide: Vec<i16> = query.iter().map(|lane| i16::from(*lane)).collect();
-    let width = wide.len();
-    if width == 0 {
+    if wide.is_empty() {
         return;
     }
-    for (row, out) in lanes
-        .chunks_exact(width)
-        .zip(out.chunks_exact_mut(matrix.blocks.len()))
+    let (width, blocks) = (wide.len(), matrix.blocks.len());
+    // Four rows at a time, so that the query's lanes are fetched once for all of them.
+    let (fours, rest) = lanes.split_at(lanes.len() / (4 * width) * 4 * width);
+    let (out_fours, out_rest) = out.split_at_mut(fours.len() / width * blocks);
+    for (rows, out) in fours
+        .chunks_exact(4 * width)
+        .zip(out_fours.chunks_exact_mut(4 * blocks))
     {
-        let (mut row, mut query) = (row, wide.as_slice());
-        for (count, out) in matrix.blocks.iter().zip(out) {
-            let (a, row_rest) = row.split_at(*count as usize);
-            let (b, query_rest) = query.split_at(*count as usize);
-            *out = dot(a, b);
-            (row, query) = (row_rest, query_rest);
+        some_rows::<4>(matrix.blocks, rows, &wide, out);
+    }
+    for (row, out) in rest.chunks_exact(width).zip(out_rest.chunks_exact_mut(blocks)) {
+        some_rows::<1>(matrix.blocks, row, &wide, out);
+    }
+}
+
+/// The blocks of N rows.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn some_rows<const N: usize>(blocks: &[u32], rows: &[i8], query: &[i16], out: &mut [i32]) {
+    let width = query.len();
+    let mut start = 0;
+    for (block, count) in blocks.iter().enumerate() {
+        let end = start + *count as usize;
+        let parts: [&[i8]; N] = std::array::from_fn(|row| &rows[row * width + start..row * width + end]);
+        let sums = dots(parts, &query[start..end]);
+        for (row, sum) in sums.into_iter().enumerate() {
+            out[row * blocks.len() + block] = sum;
         }
+        start = end;
     }
 }
 
@@ -81,46 +98,34 @@ fn rows_of(matrix: &LaneMatrix<'_>, lanes: &[i8], query: &[i8], out: &mut [i32])
 #[cfg(target_arch = "x86_64")]
 const STEP: usize = 16;
 
-/// Σ a·b for slices of one length: products of 16 bits, added in pairs to 32. Every byte value is exact, −128
-/// too, and a block of 32 KiB stays below 2^29.
+/// Σ a·b for N slices a of b's length: products of 16 bits, added in pairs to 32. Every byte value is exact,
+/// −128 too, and a block of 32 KiB stays below 2^29.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
-fn dot(a: &[i8], b: &[i16]) -> i32 {
+fn dots<const N: usize>(rows: [&[i8]; N], b: &[i16]) -> [i32; N] {
     use std::arch::x86_64::*;
-    // SAFETY of both loads: a group is as many bytes as is loaded, and no alignment is asked for.
-    #[target_feature(enable = "avx2")]
-    fn products(a: &[i8; STEP], b: &[i16; STEP]) -> __m256i {
-        let (a, b) = unsafe {
-            (
-                _mm_loadu_si128(a.as_ptr().cast()),
-                _mm256_loadu_si256(b.as_ptr().cast()),
-            )
-        };
-        _mm256_madd_epi16(_mm256_cvtepi8_epi16(a), b)
-    }
-    let (a_groups, a_rest) = a.as_chunks::<STEP>();
     let (b_groups, b_rest) = b.as_chunks::<STEP>();
-    // Four sums, so that no addition waits for the one before.
-    let (a_fours, a_few) = a_groups.as_chunks::<4>();
-    let (b_fours, b_few) = b_groups.as_chunks::<4>();
-    let mut sums = [_mm256_setzero_si256(); 4];
-    for (a, b) in a_fours.iter().zip(b_fours) {
-        for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
-            *sum = _mm256_add_epi32(*sum, products(a, b));
+    let rows = rows.map(|row| row.as_chunks::<STEP>());
+    let mut sums = [_mm256_setzero_si256(); N];
+    for (at, b) in b_groups.iter().enumerate() {
+        // SAFETY of both loads: a group is as many bytes as is loaded, and no alignment is asked for.
+        let b = unsafe { _mm256_loadu_si256(b.as_ptr().cast()) };
+        for (sum, (groups, _)) in sums.iter_mut().zip(&rows) {
+            let a = unsafe { _mm_loadu_si128(groups[at].as_ptr().cast()) };
+            *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(_mm256_cvtepi8_epi16(a), b));
         }
     }
-    for ((sum, a), b) in sums.iter_mut().zip(a_few).zip(b_few) {
-        *sum = _mm256_add_epi32(*sum, products(a, b));
+    let mut results = [0; N];
+    for (result, (sum, (_, rest))) in results.iter_mut().zip(sums.into_iter().zip(&rows)) {
+        let half = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256::<1>(sum));
+        let pair = _mm_add_epi32(half, _mm_shuffle_epi32::<0b00_00_11_10>(half));
+        let one = _mm_add_epi32(pair, _mm_shuffle_epi32::<0b00_00_00_01>(pair));
+        let rest: i32 = rest
+            .iter()
+            .zip(b_rest)
+            .map(|(x, y)| i32::from(*x) * i32::from(*y))
+            .sum();
+        *result = _mm_cvtsi128_si32(one).wrapping_add(rest);
     }
-    let [w, x, y, z] = sums;
-    let sum = _mm256_add_epi32(_mm256_add_epi32(w, x), _mm256_add_epi32(y, z));
-    let half = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256::<1>(sum));
-    let pair = _mm_add_epi32(half, _mm_shuffle_epi32::<0b00_00_11_10>(half));
-    let one = _mm_add_epi32(pair, _mm_shuffle_epi32::<0b00_00_00_01>(pair));
-    let rest: i32 = a_rest
-        .iter()
-        .zip(b_rest)
-        .map(|(x, y)| i32::from(*x) * i32::from(*y))
-        .sum();
-    _mm_cvtsi128_si32(one).wrapping_add(rest)
+    results
 }

@@ -1,9 +1,11 @@
 //! Exact dot products of one query with many rows, behind a trait that every device implements.
 
 mod avx2;
+mod avx512;
 mod scalar;
 
 pub use avx2::Avx2;
+pub use avx512::Avx512;
 pub use scalar::Scalar;
 
 use crate::{Error, Result};
@@ -70,8 +72,11 @@ pub trait ScoreBackend: Send + Sync {
 
 /// The fastest CPU backend of this machine.
 pub fn cpu_backend() -> &'static dyn ScoreBackend {
-    match Avx2::new() {
-        Some(_) => &Avx2::INSTANCE,
-        None => &Scalar,
+    if Avx512::new().is_some() {
+        &Avx512::INSTANCE
+    } else if Avx2::new().is_some() {
+        &Avx2::INSTANCE
+    } else {
+        &Scalar
     }
 }

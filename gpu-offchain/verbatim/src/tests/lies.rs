@@ -103,6 +103,11 @@ impl Published {
                 file.write(&key(suffix, 0).to_le_bytes()).unwrap();
             }
             file.finish().unwrap();
+            let mut file = Draft::new(dir, Kind::Least(at)).unwrap();
+            for piece in suffixes.chunks(STEP) {
+                file.write(&piece.iter().min().unwrap().to_le_bytes()).unwrap();
+            }
+            file.finish().unwrap();
             let tree = Blocks::build(to - from, 1, |rank| {
                 Ok(SuffixLeaf {
                     position: from + u64::from(suffixes[rank as usize]),
@@ -323,30 +328,22 @@ fn a_text_that_an_array_lost_is_proved_missing() {
         let dir = place();
         drop(indexed(&world, dir.path()));
         let mut published = Published::read(dir.path());
-        // Every suffix that starts with some text is replaced by the one before them.
+        // A suffix is replaced by the one before it: nothing is out of order, but one text cannot be found.
         let suffixes = &mut published.suffixes[0];
-        let first = published.head.shards[0].counts[0] as usize;
-        let (from, rank) = (
-            suffixes[first.min(suffixes.len() - 1)],
-            first.min(suffixes.len() - 1),
-        );
-        if rank == 0 {
-            return Ok(());
-        }
+        let rank = 1 + rng.below(suffixes.len() as u64 - 1) as usize;
+        let position = suffixes[rank] as usize;
         suffixes[rank] = suffixes[rank - 1];
-        let position = u64::from(from);
+        let shard = &published.tokens[..suffixes.len()];
+        let length = 512.min(shard.len() - position);
+        let text = &shard[position..position + length];
+        if shard.windows(length).filter(|other| *other == text).count() > 1 {
+            return Ok(()); // it is found where it stands again
+        }
         let index = published.write(dir.path());
         world.index.header.verbatim = *index.header();
-        let to = index.shards()[0].leaf.to;
-        let length = 512.min(to - position) as u16;
-        let gap = suffix_gap(&index, 0, position, length).unwrap();
+        let gap = suffix_gap(&index, 0, position as u64, length as u16).unwrap();
         let verdict = judge_index(&index_facts(&world), &IndexEvidence::SuffixGap(gap));
         prop_assert_eq!(verdict, Verdict::Guilty(Guilt::SuffixOrder));
-        // A text that is still there is not.
-        let other = rng.below(to);
-        let gap = suffix_gap(&index, 0, other, 1).unwrap();
-        let verdict = judge_index(&index_facts(&world), &IndexEvidence::SuffixGap(gap));
-        prop_assert!(!verdict.is_guilty() || index.count(&[index.token(other).unwrap()]).unwrap() < 2);
         Ok(())
     });
 }

@@ -176,7 +176,7 @@ impl Case {
 
 #[test]
 fn spans_and_counts_are_those_of_a_plain_search() {
-    law(60, any::<u64>(), |seed| {
+    law(30, any::<u64>(), |seed| {
         let rng = &mut Rng(seed);
         let ids = [2, 5, 30, 400][rng.below(4) as usize];
         let records = 1 + rng.below(20);

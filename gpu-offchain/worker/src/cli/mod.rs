@@ -1,6 +1,7 @@
 //! The command line, for any way to attribute.
 
 mod attribute;
+mod content;
 mod index;
 mod proof;
 mod rules;
@@ -43,6 +44,9 @@ enum Command {
     Run(Box<Run>),
     /// Gets a generation that another worker serves, so that this one serves it too. Not while `run` runs.
     Fetch(Fetch),
+    /// Files in the worker's content store, without a chain.
+    #[command(subcommand)]
+    Content(content::Verb),
     /// Writes and checks indexes, without a chain.
     #[command(subcommand)]
     Index(index::Verb),
@@ -199,6 +203,7 @@ pub fn main(attribute: impl Attribute) -> std::process::ExitCode {
             Command::Register(register) => self::register(&register).await,
             Command::Run(run) => self::run(*run, Box::new(attribute)).await,
             Command::Fetch(fetch) => self::fetch(&fetch, Box::new(attribute)).await,
+            Command::Content(verb) => content::run(&verb),
             Command::Index(verb) => index::run(&verb),
             Command::Attribute(verb) => attribute::run(&verb),
             Command::Prove(args) => proof::prove(&args),

@@ -1,7 +1,7 @@
 //! Blocks: what contributors bring and trainers publish.
 
 use super::{octets, Answer, Shared};
-use crate::error::Error;
+use crate::{error::Error, Worker};
 use axum::{
     body::Bytes,
     extract::{Path, State},
@@ -13,15 +13,26 @@ use openledger_content::Cid;
 fn parse(cid: &str) -> Answer<Cid> {
     cid.parse().map_err(|error| {
         Error::Request(format!(
-            "{cid:?} is no CID ({error}): give a CIDv1 of raw bytes under sha2-256"
+            "{cid:?} is no CID ({error}): give a CIDv1 under sha2-256"
         ))
     })
+}
+
+/// Refuses what the operator put on the block list.
+fn allowed(worker: &Worker, cid: &Cid) -> Answer<()> {
+    if worker.store.shared()?.denies(cid) {
+        return Err(Error::Forbidden(format!(
+            "block {cid} is on this worker's block list: ask another worker"
+        )));
+    }
+    Ok(())
 }
 
 /// Takes a block.
 pub(super) async fn put(State(worker): Shared, Path(cid): Path<String>, body: Bytes) -> Answer<Response> {
     let cid = parse(&cid)?;
     let done = move || {
+        allowed(&worker, &cid)?;
         if worker.store.has(&cid) {
             return Ok(StatusCode::OK);
         }
@@ -51,6 +62,7 @@ pub(super) async fn put(State(worker): Shared, Path(cid): Path<String>, body: By
 pub(super) async fn get(State(worker): Shared, Path(cid): Path<String>) -> Answer<Response> {
     let cid = parse(&cid)?;
     let read = move || {
+        allowed(&worker, &cid)?;
         if !worker.store.has(&cid) {
             return Err(Error::Missing(format!("block {cid} is not here")));
         }

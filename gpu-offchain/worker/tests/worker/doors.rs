@@ -1,7 +1,7 @@
 //! The doors that need no answer: content, the node's hook, jobs that wait, the page, what is not there.
 
 use crate::world::{World, GENERATION, MODEL, TRAIN_JOB};
-use openledger_content::Cid;
+use openledger_content::{Cid, Store};
 use openledger_protocol::storage;
 
 #[test]
@@ -24,6 +24,22 @@ fn content_is_what_its_cid_says() {
             .status,
         413
     );
+}
+
+#[test]
+fn what_is_on_the_block_list_is_neither_given_nor_taken() {
+    let world = World::new();
+    let cid = Cid::of(b"hello");
+    let path = format!("/v1/content/{cid}");
+    assert_eq!(world.put(&path, b"hello").status, 201);
+    let store = Store::open(&world.dir.join("data/content")).unwrap();
+    store.deny(&cid).unwrap();
+    let refused = world.get(&path);
+    assert_eq!(refused.status, 403);
+    assert!(refused.error().contains("block list"), "{}", refused.error());
+    assert_eq!(world.put(&path, b"hello").status, 403);
+    store.undeny(&cid).unwrap();
+    assert_eq!(world.get(&path).ok().bytes, b"hello");
 }
 
 #[test]

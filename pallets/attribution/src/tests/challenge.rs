@@ -14,7 +14,7 @@ use frame_support::{
 };
 use openledger_attribution::verdict::{judge_batch, BatchEvidence, Guilt, Verdict};
 use openledger_protocol::batches::{commitment, disputed};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 const SALT: [u8; 32] = [5; 32];
 
@@ -40,7 +40,7 @@ fn proof(world: &World) -> Option<(BatchEvidence, Guilt)> {
 /// Every kind of lie about a batch, planted in random worlds, submitted, challenged and proved.
 #[test]
 fn every_planted_lie_should_be_condemned_and_paid_for() {
-    let mut caught = BTreeSet::new();
+    let mut caught: BTreeMap<&str, u32> = BTreeMap::new();
     let plants: Vec<_> = plant_all()
         .into_iter()
         .filter(|(_, about, _, _)| matches!(about, About::Batch))
@@ -48,7 +48,7 @@ fn every_planted_lie_should_be_condemned_and_paid_for() {
     for (n, seed) in seeds(60).enumerate() {
         for (name, _, plant, _) in &plants {
             let mut world = honest(seed);
-            if n > 2 && caught.contains(name) && (n + name.len()) % 7 != 0 {
+            if n > 2 && caught.contains_key(name) && (n + name.len()) % 7 != 0 {
                 continue;
             }
             if !plant(&mut world, &mut Rng(seed)) || world.is_sampled() {
@@ -88,7 +88,7 @@ fn every_planted_lie_should_be_condemned_and_paid_for() {
                     0,
                     "the deposit came back"
                 );
-                caught.insert(*name);
+                *caught.entry(name).or_default() += 1;
             });
         }
     }
@@ -99,7 +99,7 @@ fn every_planted_lie_should_be_condemned_and_paid_for() {
         "a list out of order",
         "a query of bytes no gradient gives",
     ] {
-        assert!(caught.contains(must), "{must} was never tried");
+        assert!(caught.contains_key(must), "{must} was never tried");
     }
 }
 
@@ -146,6 +146,7 @@ fn a_wrong_score_should_be_condemned() {
 
 #[test]
 fn an_honest_worker_should_lose_nothing_and_its_accuser_the_deposit() {
+    let mut refused = 0;
     for seed in seeds(10) {
         let world = honest(seed);
         for evidence in batch_evidence(&world) {
@@ -164,9 +165,11 @@ fn an_honest_worker_should_lose_nothing_and_its_accuser_the_deposit() {
                 outside(|o| assert_eq!(o.slashed, 0));
                 advance(WINDOW);
                 assert_ok!(Attribution::settle(Some(CHALLENGER).into(), 0));
+                refused += 1;
             });
         }
     }
+    println!("{refused} forged challenges refused");
 }
 
 fn any_evidence(world: &World) -> BatchEvidence {

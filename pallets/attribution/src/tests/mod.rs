@@ -4,6 +4,10 @@ pub(crate) mod common;
 
 mod challenge;
 mod credit;
+mod index;
+mod life;
+mod reveal;
+mod sampled;
 mod submit;
 
 use common::world::World;
@@ -13,8 +17,8 @@ pub(crate) fn honest(seed: u64) -> World {
     World::new(seed, false)
 }
 
-/// `count` seeds from this run's, which is printed.
+/// `count` seeds, times `ATTRIBUTION_SCALE`, from this run's, which is printed.
 pub(crate) fn seeds(count: u64) -> impl Iterator<Item = u64> {
     let mut rng = common::Rng(common::seed());
-    (0..count).map(move |_| rng.next())
+    (0..count * u64::from(common::scale())).map(move |_| rng.next())
 }

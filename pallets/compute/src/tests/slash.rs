@@ -112,3 +112,19 @@ fn a_worker_slashed_under_its_open_value_should_stay_until_the_work_is_closed() 
         assert!(!Workers::<Test>::contains_key(account(1)));
     });
 }
+
+#[test]
+fn what_a_worker_owes_by_its_own_word_should_go_where_it_is_owed_and_no_further_than_its_bond() {
+    new_test_ext().execute_with(|| {
+        assert_ok!(register(1, 5_000));
+        let pay = |amount| <Compute as Bonds<_>>::pay(&account(1), amount, &account(2));
+        assert_eq!(pay(1_000), 1_000);
+        assert_eq!(Balances::free_balance(account(2)), RICH + 1_000);
+        assert_eq!(treasury(), 0);
+        assert_eq!((worker(1).bond, held(1)), (4_000, 4_000));
+        assert_eq!(pay(9_000), 4_000);
+        assert!(Workers::<Test>::get(account(1)).is_none());
+        assert_eq!(pay(1), 0);
+        Compute::do_try_state().unwrap();
+    });
+}

@@ -5,3 +5,4 @@ mod keys;
 mod prices;
 mod serve;
 mod training;
+mod void;

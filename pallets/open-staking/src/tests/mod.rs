@@ -1,0 +1,10 @@
+mod attacks;
+mod freeze;
+mod income;
+mod invariants;
+mod keys;
+mod reference;
+mod slash;
+mod stake;
+mod unstake;
+mod withdraw;
