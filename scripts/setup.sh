@@ -16,6 +16,7 @@ sudo=""
 need=()
 want() { [ -e "$2" ] || need+=("$1"); }
 want gcc /usr/bin/gcc
+want g++ /usr/bin/g++
 want make /usr/bin/make
 want git /usr/bin/git
 want protobuf-compiler /usr/bin/protoc
@@ -28,6 +29,7 @@ want binaryen /usr/bin/wasm-opt
 want jq /usr/bin/jq
 want zstd /usr/bin/zstd
 compgen -G "/usr/lib/llvm-*/lib/libclang.so*" >/dev/null || need+=(libclang-dev)
+compgen -G "/usr/lib/python3*/ensurepip/__init__.py" >/dev/null || need+=(python3-venv)
 command -v node >/dev/null || need+=(nodejs npm)
 
 install_packages() {

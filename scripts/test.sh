@@ -31,6 +31,8 @@ stage "off-chain" offchain test --release --workspace --locked
 stage "lints, primitives" primitives clippy --release --all-targets --locked --quiet --features openledger-attribution/scale -- -D warnings
 stage "lints, off-chain" offchain clippy --release --workspace --all-targets --locked --quiet -- -D warnings
 stage "lints" cargo clippy --release --workspace --all-targets --locked --quiet -- -D warnings
+stage "CUDA kernels compiled" scripts/cuda-kernels.sh --check
+stage "CUDA kernels emulated" scripts/cuda-emulate.sh
 stage "network harness" scripts/net.sh self-test
 stage "chain specifications" scripts/chain-specs.sh --check
 stage "clients" scripts/clients.sh

@@ -5,10 +5,8 @@
 //! A program that brings such files in calls [`enter_if_asked`] first thing in `main`:
 //!
 //! ```no_run
-//! fn main() {
-//!     openledger_content::sandbox::enter_if_asked();
-//!     // ... the program
-//! }
+//! openledger_content::sandbox::enter_if_asked();
+//! // ... the program
 //! ```
 
 use crate::{record::MAX_RAW, Error, Format, Result};

@@ -195,7 +195,7 @@ mod tests {
         let mut held: Vec<Vec<u32>> = Vec::new();
         for step in 0..4_000_u32 {
             let w = philox([step, 0, 0, 0], [5, 6]);
-            if w[0] % 2 == 0 || held.is_empty() {
+            if w[0].is_multiple_of(2) || held.is_empty() {
                 let n = 1 + w[1] as usize % 9;
                 let keys: Vec<Hash> = (0..n / 2).map(|i| key((w[2] % 3) as u8 * 16 + i as u8)).collect();
                 if let Ok((pages, hits)) = pager.take(n, &keys, n) {
@@ -208,7 +208,7 @@ mod tests {
                 let pages = held.swap_remove(w[1] as usize % held.len());
                 pager.give_back(&pages);
             }
-            let mut readers = vec![0; 9];
+            let mut readers = [0; 9];
             held.iter().flatten().for_each(|&p| readers[p as usize] += 1);
             for (page, n) in readers.iter().enumerate() {
                 assert_eq!(pager.pages[page].readers, *n);

@@ -649,10 +649,7 @@ impl<B: Backend> Loop<B> {
             if self.running.iter().any(reading) {
                 continue;
             }
-            loop {
-                let Some(group) = self.groups.get_mut(&id).filter(|g| g.left > 0) else {
-                    break;
-                };
+            while let Some(group) = self.groups.get_mut(&id).filter(|g| g.left > 0) {
                 let choice = group.ask.n - group.left;
                 let mut request = group.ask.request.clone();
                 request.params.seed = request.params.seed.wrapping_add(choice as u64);

@@ -405,7 +405,14 @@ fn never_prepend(value: &mut Value) -> bool {
             }
             found
         }
-        Value::Array(all) => all.iter_mut().fold(false, |found, v| never_prepend(v) || found),
+        Value::Array(all) => {
+            let mut found = false;
+            // All of them are changed, whatever the first gives.
+            for value in all {
+                found |= never_prepend(value);
+            }
+            found
+        }
         _ => false,
     }
 }

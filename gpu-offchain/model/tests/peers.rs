@@ -41,7 +41,7 @@ fn conversation(all: &[String], i: usize) -> Vec<Message> {
     };
     let at = |k: usize| all[(i * 7 + k) % all.len()].as_str();
     let mut turns = Vec::new();
-    if i % 3 == 0 {
+    if i.is_multiple_of(3) {
         turns.push(say("system", at(11)));
     }
     turns.push(say("user", &all[i]));
