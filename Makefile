@@ -71,7 +71,7 @@ bench-transfers: build ## Native transfers per second beside the SDK's minimal r
 	@$(ENV); cd tests/peers/minimal && cargo build --release --locked
 	@scripts/client-packages.sh; cd tests/clients && FULL=1 node bench/transfers.mjs
 
-bench-verbatim: ## Suffix arrays and span queries beside infini-gram 2.6.0 from PyPI, in one run
+bench-verbatim: setup ## Suffix arrays and span queries beside infini-gram 2.6.0 from PyPI, in one run
 	@$(ENV); scripts/bench-verbatim.sh
 
 cuda-kernels: ## Compile every CUDA kernel for every architecture, no GPU needed; what each needs, to docs/results
