@@ -371,6 +371,16 @@ pub enum Audited {
     Span,
 }
 
+impl Audited {
+    /// What members compare with.
+    pub fn claim(self) -> Option<Claim> {
+        match self {
+            Self::Query(claim) | Self::Row(_, claim) | Self::Ranks(claim) => Some(claim),
+            Self::Span => None,
+        }
+    }
+}
+
 /// Which planck of the parts is drawn, and which side of a listed row.
 ///
 /// The planck is below the parts' sum, so a part is drawn in proportion to its amount; of the part the piece
