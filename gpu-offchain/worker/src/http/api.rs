@@ -150,7 +150,9 @@ impl Op {
             .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
             .map(|name| {
                 let schema = match name {
-                    "hash" | "receipt" | "voucher" => json!({ "type": "string", "pattern": "^0x[0-9a-f]{64}$" }),
+                    "hash" | "receipt" | "voucher" => {
+                        json!({ "type": "string", "pattern": "^0x[0-9a-f]{64}$" })
+                    }
                     "contribution" | "index" => number(),
                     "id" if !path.starts_with("/v1/models") => number(),
                     _ => any_text(),
