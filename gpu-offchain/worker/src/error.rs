@@ -41,6 +41,9 @@ pub enum Error {
     /// A job cannot be done, and never will be: its input contradicts the chain.
     #[error("{0}")]
     Hopeless(String),
+    /// The device that models are computed on is lost to this process.
+    #[error("{0}")]
+    Lost(String),
     /// What is configured or stored is wrong.
     #[error("{0}")]
     Setup(String),
@@ -94,13 +97,20 @@ impl From<openledger_model::Error> for Error {
 
 impl From<openledger_engine::Error> for Error {
     fn from(error: openledger_engine::Error) -> Self {
-        Self::part("engine", error)
+        match error {
+            // The same works later, or once the worker has started again.
+            openledger_engine::Error::Device(_) => Self::NotReady(error.to_string()),
+            error => Self::part("engine", error),
+        }
     }
 }
 
 impl From<openledger_trainer::Error> for Error {
     fn from(error: openledger_trainer::Error) -> Self {
-        Self::part("trainer", error)
+        match error {
+            openledger_trainer::Error::Engine(error) => error.into(),
+            error => Self::part("trainer", error),
+        }
     }
 }
 

@@ -48,6 +48,7 @@ pub fn router(worker: Arc<Worker>) -> Router {
         .route("/v1/channels/{id}", get(status::channel))
         .route("/v1/jobs", get(status::jobs))
         .route("/v1/jobs/{id}", get(status::job))
+        .route("/v1/jobs/{id}/loss.svg", get(status::loss))
         .route("/v1/answers/{voucher}", get(receipts::answer))
         .route("/v1/receipts", get(receipts::list))
         .route("/v1/receipts/{hash}", get(receipts::receipt))
@@ -86,7 +87,7 @@ fn error_body(error: &Error) -> (StatusCode, serde_json::Value) {
         Error::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "invalid_request_error"),
         Error::Full(_) => (StatusCode::INSUFFICIENT_STORAGE, "full"),
         Error::Busy(_) => (StatusCode::TOO_MANY_REQUESTS, "busy"),
-        Error::NotReady(_) => (StatusCode::SERVICE_UNAVAILABLE, "not_ready"),
+        Error::NotReady(_) | Error::Lost(_) => (StatusCode::SERVICE_UNAVAILABLE, "not_ready"),
         Error::Setup(_) | Error::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "server_error"),
     };
     // What went wrong inside is the operator's, not the world's.
