@@ -162,6 +162,10 @@ pub struct SchedulerStats {
     pub tokens: u64,
     /// Requests that were refused because of the queue's bounds.
     pub refused: u64,
+    /// Answers in all steps together.
+    pub rows: u64,
+    /// Steps with at most one answer, with two, with three or four, five to eight, and so on; more are counted in the last.
+    pub batches: [u64; 8],
 }
 
 /// Where an adapter is that a waiting request needs.
@@ -749,6 +753,12 @@ impl<B: Backend> Loop<B> {
         }
         self.advance(shares.into_iter().enumerate().collect())?;
         self.shared.steps.fetch_add(1, Ordering::Relaxed);
+        let mut queue = self.shared.lock();
+        let stats = &mut queue.stats;
+        stats.rows += n as u64;
+        let power = n.next_power_of_two().trailing_zeros() as usize;
+        let last = stats.batches.len() - 1;
+        stats.batches[power.min(last)] += 1;
         Ok(())
     }
 

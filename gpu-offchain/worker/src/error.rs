@@ -32,9 +32,15 @@ pub enum Error {
     /// No room left for blocks.
     #[error("{0}")]
     Full(String),
-    /// Too many requests at once; later works.
+    /// A path that is there and is not called so.
     #[error("{0}")]
-    Busy(String),
+    Method(String),
+    /// Not answered in time.
+    #[error("{0}")]
+    Slow(String),
+    /// Too many requests at once; after so many seconds there should be room.
+    #[error("{0}")]
+    Later(String, u64),
     /// Not ready: the chain or a file does not answer yet.
     #[error("{0}")]
     NotReady(String),
@@ -97,10 +103,18 @@ impl From<openledger_model::Error> for Error {
 
 impl From<openledger_engine::Error> for Error {
     fn from(error: openledger_engine::Error) -> Self {
+        use openledger_engine::Error as Engine;
+        let text = error.to_string();
         match error {
+            Engine::Request(_) | Engine::Mismatch { .. } => Self::Request(text),
+            Engine::UnknownAdapter(_) => Self::Missing(text),
+            Engine::Queue { .. } | Engine::Busy { .. } => {
+                let after = error.retry_after().map_or(1, |after| after.as_secs().max(1));
+                Self::Later(text, after)
+            }
             // The same works later, or once the worker has started again.
-            openledger_engine::Error::Device(_) => Self::NotReady(error.to_string()),
-            error => Self::part("engine", error),
+            Engine::Device(_) => Self::NotReady(text),
+            _ => Self::part("engine", text),
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     hook::LEAST_SECRET,
     ledger::{Ledger, Signer},
     models::Base,
-    Config, Error, Parts, Result, Worker,
+    Config, Error, Listeners, Parts, Result, Worker,
 };
 use clap::{Args, Parser, Subcommand};
 use openledger_chain::{parse_account, parse_open, Chain, Key};
@@ -125,6 +125,9 @@ struct Run {
     /// Where the public API listens.
     #[arg(long, default_value = "127.0.0.1:8700")]
     listen: SocketAddr,
+    /// Where the operator's API listens, metrics and adapters: loopback only.
+    #[arg(long, default_value = "127.0.0.1:8710")]
+    admin: SocketAddr,
     /// Receipts that make a batch.
     #[arg(long, default_value_t = 16)]
     batch_receipts: usize,
@@ -137,12 +140,24 @@ struct Run {
     /// Most bytes of content kept.
     #[arg(long, default_value_t = 8 << 30)]
     content_limit: u64,
-    /// Answers computed at once.
-    #[arg(long, default_value_t = 4)]
+    /// Choices computed at once.
+    #[arg(long, default_value_t = 16)]
     parallel: usize,
     /// Answers that may wait for their turn.
-    #[arg(long, default_value_t = 64)]
+    #[arg(long, default_value_t = 256)]
     queue: usize,
+    /// Answers of one consumer that may wait.
+    #[arg(long, default_value_t = 16)]
+    queue_each: usize,
+    /// Calls that one address may make in a minute, this machine's apart; 0 for as many as it likes.
+    #[arg(long, default_value_t = 600)]
+    calls_a_minute: u32,
+    /// Questions that one consumer may ask in a minute; 0 for as many as it likes.
+    #[arg(long, default_value_t = 600)]
+    asks_a_minute: u32,
+    /// A proxy on this machine is in front: the caller's address is the last in x-forwarded-for.
+    #[arg(long)]
+    behind_proxy: bool,
     /// Blocks that a voucher must be good for.
     #[arg(long, default_value_t = 60)]
     expiry_margin: u32,
@@ -425,22 +440,30 @@ async fn run(run: Run, attribute: Box<dyn Attribute>) -> Result<()> {
         content_limit: run.content_limit,
         parallel: run.parallel,
         queue: run.queue,
+        queue_each: run.queue_each,
+        calls_a_minute: run.calls_a_minute,
+        asks_a_minute: run.asks_a_minute,
+        behind_proxy: run.behind_proxy,
         expiry_margin: run.expiry_margin,
         min_credit: parse_open(&run.min_credit)?,
         slash_floor: parse_open(&run.slash_floor)?,
         progress_bar: true,
         ..Config::new(&run.keys.data)
     };
+    if !run.admin.ip().is_loopback() {
+        return Err(Error::Setup(format!(
+            "--admin {} is reached from outside: give an address of loopback, and a tunnel to who must reach it",
+            run.admin
+        )));
+    }
     // Before the slow parts, so that a port in use is told at once.
-    let listener = tokio::net::TcpListener::bind(run.listen).await.map_err(|error| {
-        Error::Setup(format!(
-            "cannot listen on {}: {error}; choose another --listen",
-            run.listen
-        ))
-    })?;
+    let listeners = Listeners {
+        public: listen(run.listen, "--listen").await?,
+        admin: Some(listen(run.admin, "--admin").await?),
+    };
     let parts = open(&run.keys, (&run.base, &run.device), &run.node, config, attribute).await?;
     let (worker, queue) = Worker::open(parts)?;
-    tracing::info!(account = hex0x(worker.account()), listen = %run.listen, "the worker runs");
+    tracing::info!(account = hex0x(worker.account()), listen = %run.listen, admin = %run.admin, "the worker runs");
     let net = worker.base.net.clone();
     let lost = device::lost(net.clone());
     let stop = async move {
@@ -449,10 +472,18 @@ async fn run(run: Run, attribute: Box<dyn Attribute>) -> Result<()> {
             fault = lost => tracing::error!("ending to start again: {fault}"),
         }
     };
-    crate::run(worker, queue, listener, stop).await?;
+    crate::run(worker, queue, listeners, stop).await?;
     net.backend
         .lost()
         .map_or(Ok(()), |fault| Err(Error::Lost(fault.to_string())))
+}
+
+async fn listen(address: SocketAddr, flag: &str) -> Result<tokio::net::TcpListener> {
+    tokio::net::TcpListener::bind(address).await.map_err(|error| {
+        Error::Setup(format!(
+            "cannot listen on {address}: {error}; choose another {flag}"
+        ))
+    })
 }
 
 /// Resolves when somebody asks the program to end.

@@ -80,6 +80,7 @@ pub(super) async fn index(
         &generation,
     )
     .await?;
+    let own = worker.clone();
     let (worker, assigned) = (worker.clone(), assigned.clone());
     let work = move || {
         let adapter = adapter(&worker, &generation)?;
@@ -153,7 +154,7 @@ pub(super) async fn index(
             layout,
         })
     };
-    tokio::task::spawn_blocking(work)
+    tokio::task::spawn_blocking(move || own.working.install(work))
         .await
         .map_err(|error| Error::part("indexing", error))?
 }

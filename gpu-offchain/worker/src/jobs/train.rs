@@ -76,6 +76,7 @@ pub(super) async fn train(
         &generation,
     )
     .await?;
+    let own = worker.clone();
     let (worker, assigned) = (worker.clone(), assigned.clone());
     let work = move || {
         let (train, held_out) = data.divide(&seed, generation.recipe.held_out, context(&worker, &generation));
@@ -147,7 +148,7 @@ pub(super) async fn train(
             loss_after: millionths(after),
         })
     };
-    tokio::task::spawn_blocking(work)
+    tokio::task::spawn_blocking(move || own.working.install(work))
         .await
         .map_err(|error| Error::part("training", error))?
 }
