@@ -102,10 +102,10 @@ fn a_run_that_fails_or_is_stopped_should_not_touch_the_others() {
     let net = Net::new(Cpu::<f32>::new(), &common::tiny(true)).unwrap();
     let mut all = made(&net);
     let want = runs(&all)[3].train(&net, &mut go).unwrap();
-    // The first cannot begin, the second diverges, the third is stopped.
+    // The first cannot begin, the loss of the second is no number, the third is stopped.
     all[0].train[0].tokens[0] = 1_000;
     for m in &mut all[1].start.modules {
-        m.b.fill(1e30);
+        m.b.fill(f32::NAN);
     }
     let got = train_many(&net, &runs(&all), usize::MAX, &mut |at, event| match event {
         TrainEvent::Step(done) if at == 2 && done.step == 2 => ControlFlow::Break(()),
