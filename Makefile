@@ -102,7 +102,7 @@ sdk: build ## OpenAI's SDKs, x402 and schemathesis (EXAMPLES=200) against a work
 	@EXAMPLES=$${EXAMPLES:-200} scripts/sdk.sh javascript python x402 schemathesis
 
 load: build ## 200 paying consumers for about ten minutes: nobody unpaid, nothing paid twice, latencies
-	@CONSUMERS=$${CONSUMERS:-200} QUESTIONS=$${QUESTIONS:-40} scripts/sdk.sh load
+	@CONSUMERS=$${CONSUMERS:-200} QUESTIONS=$${QUESTIONS:-40} BATCH=$${BATCH:-400} scripts/sdk.sh load
 
 bench-scores: setup ## Scoring beside a plain read of the same bytes, in turn, at 1, 4 and 16 times the size
 	@$(ENV); cargo run --release --locked --manifest-path gpu-offchain/Cargo.toml -p openledger-influence --example speed

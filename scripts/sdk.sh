@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # OpenAI's SDKs, x402, schemathesis and paying consumers against a worker and a development node: see tests/sdk/run.mjs. Builds nothing
 # but the packages. Names as arguments run only those: scripts/sdk.sh javascript schemathesis. EXAMPLES, SEED (schemathesis), CONSUMERS,
-# QUESTIONS (load).
+# QUESTIONS, BATCH (load; receipts of a batch).
 set -euo pipefail
 cd "$(dirname "$0")/../tests/sdk"
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/openledger/sdk"

@@ -10,9 +10,9 @@ const venv = process.env.OPENLEDGER_SDK_VENV
 const target = process.env.CARGO_TARGET_DIR ?? join(process.env.HOME, '.cache/openledger/target')
 
 /** Runs a program to its end and gives what it printed; fails if it fails. */
-function run(program, args, env = {}) {
+function run(program, args, env = {}, cwd = join(root, 'tests/sdk')) {
   return new Promise((done, fail) => {
-    const child = spawn(program, args, { env: { ...process.env, ...env }, cwd: join(root, 'tests/sdk') })
+    const child = spawn(program, args, { env: { ...process.env, ...env }, cwd })
     let out = ''
     child.stdout.on('data', (text) => (out += text))
     child.stderr.on('data', (text) => (out += text))
@@ -43,10 +43,11 @@ const parts = {
       ['operator', adminUrl, ['-H', `authorization: Bearer ${key}`]],
     ]) {
       const out = await run(join(venv, 'bin/schemathesis'), [
-        'run', `${url}/openapi.json`, '--url', url, '--max-examples', process.env.EXAMPLES ?? '8', '--seed', seed, '--phases', 'examples,coverage,fuzzing',
+        'run', `${url}/openapi.json`, '--url', url, '--max-examples', process.env.EXAMPLES ?? '3', '--seed', seed, '--phases', 'examples,coverage,fuzzing',
         '--checks', 'not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance',
         '--suppress-health-check', 'all', '--no-color', '--request-timeout', '40', ...more,
-      ])
+        // It keeps what it found in the folder it runs in.
+      ], {}, home)
       lines.push(`${name}: ${out.split('\n').filter((line) => /API Operations|Test cases|✅|Tested|generated/.test(line)).map((line) => line.trim()).join('; ')}`)
     }
     return lines
@@ -71,7 +72,7 @@ const timed = async (name, work) => {
   return result
 }
 const world = await timed('chain, worker, model, proxy', () =>
-  begin({ worker: process.env.WORKER_ARGS?.split(' ') ?? ['--asks-a-minute', '0', '--expiry-margin', '40'] }),
+  begin({ worker: ['--asks-a-minute', '0', '--batch-seconds', '3', '--batch-receipts', process.env.BATCH ?? '16'] }),
 )
 try {
   for (const [name, part] of Object.entries(parts)) {

@@ -82,7 +82,8 @@ export async function begin({ channels = 2, worker: more = [], deposit = '40', p
       const result = spawnSync(CLI, [...who, ...args, '--json'], { encoding: 'utf8', maxBuffer: 1 << 26 })
       if (result.error) throw new Error(`cannot start ${CLI}: ${result.error.message}; run make build`)
       if (result.status !== 0) throw new Error(`openledger ${args.join(' ')}: ${result.stdout}${result.stderr}`)
-      return JSON.parse(result.stdout.trim().split('\n').at(-1))
+      const last = result.stdout.trim().split('\n').at(-1)
+      return last ? JSON.parse(last) : undefined
     }
     const tool = (...args) => {
       const result = spawnSync(WORKER, args, { encoding: 'utf8' })
@@ -109,20 +110,20 @@ export async function begin({ channels = 2, worker: more = [], deposit = '40', p
     tool('register', '--data', data, '--node', nodeUrl, '--bond', '4000', '--endpoint', workerUrl)
     start('worker', WORKER, [
       'run', '--data', data, '--base', join(shipped, 'base'), '--node', nodeUrl, '--listen', `127.0.0.1:${http}`, '--admin',
-      `127.0.0.1:${operator}`, '--batch-receipts', '16', '--batch-seconds', '3', ...more,
+      `127.0.0.1:${operator}`, ...more,
     ])
     await until('the worker answers', 60, async () => (await json(`${workerUrl}/health`)).status === 'ok')
     say(developer, 'datanet', 'create', 'sdk', '--curator', accounts.developer)
     const corpus = join(home, 'records.jsonl')
     const lines = readFileSync(join(shipped, 'corpora', 'ben-holloway.jsonl'), 'utf8').trim().split('\n')
-    writeFileSync(corpus, `${lines.slice(0, 12).join('\n')}\n`)
+    writeFileSync(corpus, `${lines.slice(0, 24).join('\n')}\n`)
     say(developer, 'contribute', '0', corpus)
     say(developer, 'datanet', 'accept', '0')
     say(developer, 'datanet', 'publish', '0')
     say(developer, 'base', 'register', 'shipped-base', '--dir', join(shipped, 'base'))
     say(developer, 'model', 'create', 'sdk-answers', '--base', '0', '--price-in', '0.1', '--price-out', '1')
     // Small: what is tested here is the serving.
-    say(developer, 'train', 'sdk-answers', '--source', '0:0:100', '--price', '20', '--epochs', '1', '--rank', '4', '--projection', '8')
+    say(developer, 'train', 'sdk-answers', '--source', '0:0:100', '--price', '20', '--epochs', '2', '--rank', '4', '--projection', '8')
     say(developer, 'model', 'serve', 'sdk-answers')
     await until('the worker serves the model', 60, async () => (await json(`${workerUrl}/v1/models`)).data.length > 0)
     const ids = Array.from({ length: channels }, () => say(consumer, 'channel', 'open', deposit).channel)

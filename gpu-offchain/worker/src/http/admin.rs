@@ -32,7 +32,7 @@ use std::{
     path::{Path as FilePath, PathBuf},
     sync::Arc,
 };
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, task::block_in_place};
 
 /// An adapter to be loaded: an own one, or a generation that was taken out of service.
 #[derive(Deserialize, JsonSchema)]
@@ -273,7 +273,7 @@ async fn unload(State(worker): Shared, Path(name): Path<String>) -> Answer<Json<
 
 /// Answers from an own adapter. A name that is not loaded is refused: neither a generation nor the base answers for it.
 async fn chat(State(worker): Shared, Octets(body): Octets) -> Answer<Response> {
-    let read = ask::chat(&worker, &body)?;
+    let read = block_in_place(|| ask::chat(&worker, &body))?;
     if read.model.contains(':') {
         return Err(Error::Request(format!(
             "{:?} is a generation: ask it at the public port and pay",

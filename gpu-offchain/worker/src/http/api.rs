@@ -148,7 +148,17 @@ impl Op {
         let mut parameters: Vec<Value> = path
             .split('/')
             .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
-            .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }))
+            .map(|name| {
+                let schema = match name {
+                    "hash" | "receipt" | "voucher" => {
+                        json!({ "type": "string", "pattern": "^0x[0-9a-f]{64}$" })
+                    }
+                    "contribution" | "index" => number(),
+                    "id" if !path.starts_with("/v1/models") => number(),
+                    _ => any_text(),
+                };
+                json!({ "name": name, "in": "path", "required": true, "schema": schema })
+            })
             .collect();
         for (name, schema, what) in &self.query {
             parameters.push(json!({ "name": name, "in": "query", "description": what, "schema": schema }));

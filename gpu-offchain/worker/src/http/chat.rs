@@ -25,7 +25,7 @@ use openledger_attribution::wire::Object;
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::sync::Arc;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, task::block_in_place};
 
 /// The tokens of a conversation or text.
 #[derive(Serialize, JsonSchema)]
@@ -35,7 +35,7 @@ pub(super) struct Tokens {
 
 /// The tokens of a conversation or text, as the worker reads it.
 pub(super) async fn tokenize(State(worker): Shared, Octets(body): Octets) -> Answer<Json<Tokens>> {
-    let tokens = ask::tokens(&worker, &body)?;
+    let tokens = block_in_place(|| ask::tokens(&worker, &body))?;
     Ok(Json(Tokens { tokens }))
 }
 
@@ -45,7 +45,8 @@ pub(super) async fn chat(
     headers: HeaderMap,
     Octets(body): Octets,
 ) -> Answer<Response> {
-    let read = ask::chat(&worker, &body)?;
+    // A long text takes a while; others are not held up.
+    let read = block_in_place(|| ask::chat(&worker, &body))?;
     answer(&worker, &headers, Kind::Chat, read).await
 }
 
@@ -55,7 +56,7 @@ pub(super) async fn completion(
     headers: HeaderMap,
     Octets(body): Octets,
 ) -> Answer<Response> {
-    let read = ask::completion(&worker, &body)?;
+    let read = block_in_place(|| ask::completion(&worker, &body))?;
     answer(&worker, &headers, Kind::Text, read).await
 }
 
