@@ -47,6 +47,9 @@ pub enum Error {
     /// A job cannot be done, and never will be: its input contradicts the chain.
     #[error("{0}")]
     Hopeless(String),
+    /// The device that models are computed on is lost to this process.
+    #[error("{0}")]
+    Lost(String),
     /// What is configured or stored is wrong.
     #[error("{0}")]
     Setup(String),
@@ -109,6 +112,8 @@ impl From<openledger_engine::Error> for Error {
                 let after = error.retry_after().map_or(1, |after| after.as_secs().max(1));
                 Self::Later(text, after)
             }
+            // The same works later, or once the worker has started again.
+            Engine::Device(_) => Self::NotReady(text),
             _ => Self::part("engine", text),
         }
     }
@@ -116,7 +121,10 @@ impl From<openledger_engine::Error> for Error {
 
 impl From<openledger_trainer::Error> for Error {
     fn from(error: openledger_trainer::Error) -> Self {
-        Self::part("trainer", error)
+        match error {
+            openledger_trainer::Error::Engine(error) => error.into(),
+            error => Self::part("trainer", error),
+        }
     }
 }
 

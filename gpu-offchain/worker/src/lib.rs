@@ -28,6 +28,7 @@ pub mod batch;
 pub mod cli;
 pub mod dataset;
 pub mod db;
+pub mod device;
 mod error;
 pub mod fetch;
 pub mod formats;

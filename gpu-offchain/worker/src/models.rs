@@ -1,12 +1,12 @@
 //! The base and the generations that this worker answers with.
 
 use crate::{
+    device::{self, Device},
     error::{Error, Result},
     formats::hex0x,
     state::lock,
 };
 use openledger_attribution::{index::IndexRules, sketch::Rule};
-use openledger_backend_cpu::Cpu;
 use openledger_engine::{Engine, Net};
 use openledger_influence::{Index, ModuleSpec, Sketcher, Weights};
 use openledger_model::{Adapter, BaseModel, Tokenizer};
@@ -32,9 +32,9 @@ pub struct Base {
     /// Its folder, in Hugging Face layout.
     pub dir: PathBuf,
     /// Its weights on the device.
-    pub net: Arc<Net<Cpu<f32>>>,
+    pub net: Arc<Net<Device>>,
     /// What answers.
-    pub engine: Arc<Engine<Cpu<f32>>>,
+    pub engine: Arc<Engine<Device>>,
     /// Its tokenizer.
     pub tokenizer: Arc<Tokenizer>,
     /// Hash of its configuration and weights.
@@ -42,16 +42,16 @@ pub struct Base {
 }
 
 impl Base {
-    /// Loads the base in `dir`.
-    pub fn load(dir: &Path) -> Result<Self> {
+    /// Loads the base in `dir` onto the device of these options.
+    pub fn load(dir: &Path, device: &device::Options) -> Result<Self> {
         let named = |error| Error::Setup(format!("base model {}: {error}", dir.display()));
         let model = BaseModel::load(dir).map_err(named)?;
         let tokenizer = Tokenizer::load(dir).map_err(named)?;
-        let net = Net::new(Cpu::<f32>::new(), &model)?;
+        let engine = device.load(&model)?;
         Ok(Self {
             dir: dir.to_owned(),
-            engine: Arc::new(Engine::new(net.clone())),
-            net,
+            net: engine.net().clone(),
+            engine: Arc::new(engine),
             tokenizer: Arc::new(tokenizer),
             hash: model.hash(),
         })
@@ -118,7 +118,7 @@ pub struct Served {
     /// Makes gradients of its answers.
     pub sketcher: Sketcher,
     /// Makes factors of its answers.
-    pub factors: FactorModel<Cpu<f32>>,
+    pub factors: FactorModel<Device>,
 }
 
 impl Served {

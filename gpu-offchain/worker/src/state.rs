@@ -3,6 +3,7 @@
 use crate::{
     attribute::Attribute,
     db::{ChannelRow, Db},
+    device::Device,
     error::{Error, Result},
     hook::Gate,
     http::limits::RateLimits,
@@ -12,7 +13,6 @@ use crate::{
     models::{Base, Serving},
     records::Library,
 };
-use openledger_backend_cpu::Cpu;
 use openledger_chain::Key;
 use openledger_content::Store;
 use openledger_engine::{Limits, Scheduler};
@@ -134,7 +134,7 @@ pub struct Worker {
     /// The base model.
     pub base: Base,
     /// Answers with it.
-    pub scheduler: Scheduler<Cpu<f32>>,
+    pub scheduler: Scheduler<Device>,
     /// The generations that can answer.
     pub serving: Serving,
     /// The paired node's door.

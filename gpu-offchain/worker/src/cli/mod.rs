@@ -9,7 +9,7 @@ mod spans;
 
 use crate::{
     attribute::Attribute,
-    fetch,
+    device, fetch,
     formats::hex0x,
     hook::LEAST_SECRET,
     ledger::{Ledger, Signer},
@@ -18,6 +18,7 @@ use crate::{
 };
 use clap::{Args, Parser, Subcommand};
 use openledger_chain::{parse_account, parse_open, Chain, Key};
+use openledger_engine::Backend as _;
 use openledger_protocol::{calls, compute, Hash, Name};
 use std::{
     net::SocketAddr,
@@ -169,6 +170,8 @@ struct Run {
     /// Threads for training and attribution [default: all cores].
     #[arg(long)]
     threads: Option<usize>,
+    #[command(flatten)]
+    device: device::Options,
 }
 
 #[derive(Args)]
@@ -229,11 +232,32 @@ pub fn main(attribute: impl Attribute) -> std::process::ExitCode {
     runtime.shutdown_timeout(Duration::from_secs(2));
     match done {
         Ok(()) => std::process::ExitCode::SUCCESS,
+        // A GPU that is lost to a process may be there for the next one; what is in the data folder is done again or resumed by it.
+        Err(Error::Lost(_)) => again(),
         Err(error) => {
             eprintln!("openledger-worker: {error}");
             std::process::ExitCode::FAILURE
         }
     }
+}
+
+/// Replaces this process by a new one of the same program with the same arguments.
+fn again() -> std::process::ExitCode {
+    let start = |program| replace(std::process::Command::new(program).args(std::env::args_os().skip(1)));
+    let error = std::env::current_exe().map_or_else(|error| error, start);
+    eprintln!("openledger-worker: the device is lost and the program cannot start itself again ({error}): start it again");
+    std::process::ExitCode::FAILURE
+}
+
+/// Returns only if it fails.
+#[cfg(unix)]
+fn replace(program: &mut std::process::Command) -> std::io::Error {
+    std::os::unix::process::CommandExt::exec(program)
+}
+
+#[cfg(not(unix))]
+fn replace(_: &mut std::process::Command) -> std::io::Error {
+    std::io::ErrorKind::Unsupported.into()
 }
 
 fn init(keys: &Keys) -> Result<()> {
@@ -365,7 +389,7 @@ async fn ask_result_key(node: &str) -> Result<String> {
 /// The worker's parts, once the chain answers.
 async fn open(
     keys: &Keys,
-    base: &Path,
+    (base, device): (&Path, &device::Options),
     node: &str,
     config: Config,
     attribute: Box<dyn Attribute>,
@@ -373,7 +397,7 @@ async fn open(
     let key = Key::load(&keys.account())?;
     let receipt_key = Key::load(&keys.receipt())?;
     let secret = read_secret(&keys.secret())?;
-    let base = Base::load(base)?;
+    let base = Base::load(base, device)?;
     tracing::info!(
         base = hex0x(base.hash),
         tokenizer = hex0x(base.tokenizer.hash()),
@@ -437,10 +461,21 @@ async fn run(run: Run, attribute: Box<dyn Attribute>) -> Result<()> {
         public: listen(run.listen, "--listen").await?,
         admin: Some(listen(run.admin, "--admin").await?),
     };
-    let parts = open(&run.keys, &run.base, &run.node, config, attribute).await?;
+    let parts = open(&run.keys, (&run.base, &run.device), &run.node, config, attribute).await?;
     let (worker, queue) = Worker::open(parts)?;
     tracing::info!(account = hex0x(worker.account()), listen = %run.listen, admin = %run.admin, "the worker runs");
-    crate::run(worker, queue, listeners, stopped()).await
+    let net = worker.base.net.clone();
+    let lost = device::lost(net.clone());
+    let stop = async move {
+        tokio::select! {
+            () = stopped() => {}
+            fault = lost => tracing::error!("ending to start again: {fault}"),
+        }
+    };
+    crate::run(worker, queue, listeners, stop).await?;
+    net.backend
+        .lost()
+        .map_or(Ok(()), |fault| Err(Error::Lost(fault.to_string())))
 }
 
 async fn listen(address: SocketAddr, flag: &str) -> Result<tokio::net::TcpListener> {
@@ -471,10 +506,18 @@ async fn stopped() {
     tracing::info!("ending; what is under way is finished or done again at the next start");
 }
 
+/// Fetching checks files and computes nothing: the processor will do, and leaves a GPU to whom it serves.
+const FETCH_ON: device::Options = device::Options {
+    backend: device::Backend::Cpu,
+    device: 0,
+    device_memory: None,
+    mode: device::Order::Verifiable,
+};
+
 async fn fetch(fetch: &Fetch, attribute: Box<dyn Attribute>) -> Result<()> {
     let parts = open(
         &fetch.keys,
-        &fetch.base,
+        (&fetch.base, &FETCH_ON),
         &fetch.node,
         Config::new(&fetch.keys.data),
         attribute,

@@ -189,6 +189,13 @@ fn table(worker: &Worker) -> Api {
         )
         .get("/v1/jobs/{id}", status::job, job)
         .get(
+            "/v1/jobs/{id}/loss.svg",
+            status::loss,
+            Op::new("The losses of a training job that was done here, as a picture")
+                .gives_text(200, "image/svg+xml")
+                .fails(&[404]),
+        )
+        .get(
             "/v1/answers/{voucher}",
             receipts::answer,
             Op::new("How far an answer has come, by its voucher's hash")
@@ -464,7 +471,7 @@ fn error_body(error: &Error) -> (StatusCode, Value) {
         Error::Later(..) => (StatusCode::TOO_MANY_REQUESTS, "busy"),
         Error::Method(_) => (StatusCode::METHOD_NOT_ALLOWED, "invalid_request_error"),
         Error::Slow(_) => (StatusCode::REQUEST_TIMEOUT, "timeout"),
-        Error::NotReady(_) => (StatusCode::SERVICE_UNAVAILABLE, "not_ready"),
+        Error::NotReady(_) | Error::Lost(_) => (StatusCode::SERVICE_UNAVAILABLE, "not_ready"),
         Error::Setup(_) | Error::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "server_error"),
     };
     // What went wrong inside is the operator's, not the world's.

@@ -224,6 +224,17 @@ fn latest(worker: &Worker, id: u64) -> Answer<Progress> {
     Ok(worker.board.show(row))
 }
 
+/// The losses of a training job that is done, as a picture.
+pub(super) async fn loss(State(worker): Shared, Path(id): Path<u64>) -> Answer<Response> {
+    let path = crate::jobs::curves(&worker, id).join("loss.svg");
+    let picture = std::fs::read(path).map_err(|_| {
+        Error::Missing(format!(
+            "job {id} has no loss curve here: this worker did not train it, or not to the end; /v1/jobs/{id} tells its last loss"
+        ))
+    })?;
+    Ok(([(header::CONTENT_TYPE, "image/svg+xml")], picture).into_response())
+}
+
 /// One job: once, or every change until it ends.
 pub(super) async fn job(State(worker): Shared, Path(id): Path<u64>, headers: HeaderMap) -> Answer<Response> {
     let first = latest(&worker, id)?;

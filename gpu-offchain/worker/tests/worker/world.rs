@@ -25,6 +25,7 @@ use openledger_protocol::{
 use openledger_worker::{
     answer::now,
     attribute::ByInfluence,
+    device,
     formats::{encode_version_list, hex0x, parse_hash, prompt_leaves, Parameters},
     models::Base,
     payment::{terms_header, voucher_header},
@@ -365,7 +366,11 @@ impl World {
         std::fs::create_dir_all(dir).unwrap();
         let base_dir = dir.join("base");
         random_base(&base_dir, base);
-        let base = Base::load(&base_dir).unwrap();
+        let cpu = device::Options {
+            backend: device::Backend::Cpu,
+            ..Default::default()
+        };
+        let base = Base::load(&base_dir, &cpu).unwrap();
         let key = Key::from_uri("//Worker").unwrap();
         let receipt_key = Key::from_uri("//Receipts").unwrap();
         let consumer = Key::from_uri("//Consumer").unwrap();
