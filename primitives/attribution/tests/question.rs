@@ -227,7 +227,10 @@ fn every_piece_of_a_part_is_drawn_as_often_as_it_weighs() {
         for (piece, expected) in expected {
             let count = counts.get(&piece).copied().unwrap_or(0.0);
             let many = pieces.len() as f64;
-            assert!((count - expected).abs() <= many + 1.0, "{piece}: {count} of {expected}");
+            assert!(
+                (count - expected).abs() <= many + 1.0,
+                "{piece}: {count} of {expected}"
+            );
         }
         seen += pieces.iter().filter(|(piece, _)| *piece != Piece::Span).count();
     }
@@ -282,7 +285,13 @@ fn a_vote_is_what_the_numbers_say() {
     assert_eq!(claim.vote(&Computed::Missing([])), None);
     // Two that both differ from the claim are alike by the same tolerance.
     let far = own(&|n, lane| if n < 100 { lane + 9 } else { lane });
-    let near = own(&|n, lane| if n < 100 { lane + 9 } else { lane + i16::from(n == 200) });
+    let near = own(&|n, lane| {
+        if n < 100 {
+            lane + 9
+        } else {
+            lane + i16::from(n == 200)
+        }
+    });
     let other = own(&|n, lane| if n < 100 { lane - 9 } else { lane });
     assert!(claim.alike(&far, &near) && !claim.alike(&far, &other));
     assert!(!claim.alike(&far, &Computed::Missing([])));
@@ -316,7 +325,10 @@ fn a_vote_is_what_the_numbers_say() {
     let claim = Claim::Digest([1; 32]);
     assert_eq!(claim.vote(&Computed::Digest([1; 32])), right);
     assert_eq!(claim.vote(&Computed::Digest([2; 32])), wrong);
-    let claim = Claim::Chosen(Chosen { tokens: 1_000, tau: 1 });
+    let claim = Claim::Chosen(Chosen {
+        tokens: 1_000,
+        tau: 1,
+    });
     assert_eq!(claim.vote(&Computed::Within(995)), right);
     assert_eq!(claim.vote(&Computed::Within(994)), wrong);
     assert_eq!(claim.vote(&Computed::Within(1_001)), None);
@@ -345,16 +357,27 @@ fn candidate(n: u8, owner: u8, bond: u128) -> Candidate {
 
 #[test]
 fn a_rank_is_a_logarithm_over_the_bond() {
-    law(3_000, (any::<u64>(), any::<[u8; 32]>(), 1u128..1 << 50), |(n, worker, bond)| {
-        let randomness = keccak(&[&n.to_be_bytes()]);
-        let draw = keccak(&[b"seat", &randomness, &worker]);
-        let u = (u128::from_be_bytes(draw[..16].try_into().unwrap()) as f64 + 1.0) / 2f64.powi(128);
-        let exact = -u.log2() * 2f64.powi(104) / bond as f64;
-        let ours = rank(&randomness, &worker, bond * BOND_UNIT).unwrap() as f64;
-        prop_assert!((ours - exact).abs() <= exact * 1e-6 + 2f64.powi(66) / bond as f64 + 1.0, "{ours} {exact}");
-        Ok(())
-    });
-    assert_eq!(rank(&[0; 32], &[0; 32], BOND_UNIT - 1), None, "without bond nobody sits");
+    law(
+        3_000,
+        (any::<u64>(), any::<[u8; 32]>(), 1u128..1 << 50),
+        |(n, worker, bond)| {
+            let randomness = keccak(&[&n.to_be_bytes()]);
+            let draw = keccak(&[b"seat", &randomness, &worker]);
+            let u = (u128::from_be_bytes(draw[..16].try_into().unwrap()) as f64 + 1.0) / 2f64.powi(128);
+            let exact = -u.log2() * 2f64.powi(104) / bond as f64;
+            let ours = rank(&randomness, &worker, bond * BOND_UNIT).unwrap() as f64;
+            prop_assert!(
+                (ours - exact).abs() <= exact * 1e-6 + 2f64.powi(66) / bond as f64 + 1.0,
+                "{ours} {exact}"
+            );
+            Ok(())
+        },
+    );
+    assert_eq!(
+        rank(&[0; 32], &[0; 32], BOND_UNIT - 1),
+        None,
+        "without bond nobody sits"
+    );
 }
 
 #[test]

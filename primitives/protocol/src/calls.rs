@@ -20,7 +20,8 @@ use openledger_attribution::{
     index::IndexRules,
     tree::{Range, Root},
     verdict::{
-        Audit, BatchEvidence, BatchQuestion, Duplicate, IndexEvidence, IndexQuestion, Reveal, VersionEvidence, Wanted,
+        Audit, BatchEvidence, BatchQuestion, Duplicate, IndexEvidence, IndexQuestion, Reveal,
+        VersionEvidence, Wanted,
     },
 };
 

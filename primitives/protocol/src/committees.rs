@@ -90,7 +90,9 @@ pub type MaxBytes = ConstU32<{ 512 * 1024 }>;
 pub const MAX_ANSWERS: u8 = 3;
 
 /// A worker that may be drawn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+)]
 pub struct Membership {
     /// X25519 key that private text is sealed for.
     pub key: [u8; 32],
@@ -99,14 +101,18 @@ pub struct Membership {
 }
 
 /// What a member's machine must be.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+#[derive(
+    Clone, Debug, Default, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+)]
 pub struct Need {
     /// Backend and kind of it, where the same bits are asked for.
     pub machine: Option<(Backend, Name)>,
 }
 
 /// Where a case stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+)]
 pub enum CaseStage {
     /// Its seats are drawn when this epoch's draw is out.
     Waiting {
@@ -175,7 +181,9 @@ pub struct Case<A> {
 }
 
 /// One member's place in a case.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+)]
 pub struct Seat<A> {
     /// The member.
     pub member: A,
@@ -186,7 +194,9 @@ pub struct Seat<A> {
 }
 
 /// How far a member is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+)]
 pub enum Progress {
     /// It has not committed.
     Seated,
@@ -201,7 +211,9 @@ pub enum Progress {
 }
 
 /// How a case ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+)]
 pub enum Ending {
     /// A quorum or a referendum says so.
     Decided(Vote),
@@ -221,7 +233,9 @@ pub struct Handed {
 }
 
 /// What of a batch is drawn for a committee.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+)]
 pub enum Audit {
     /// The draw is not out.
     Waiting {
@@ -260,7 +274,9 @@ pub struct Question<A> {
 }
 
 /// The receipt that a question is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+)]
 pub struct AskedReceipt<A> {
     /// Who paid for the answer, if its channel was still known.
     pub consumer: Option<A>,

@@ -244,7 +244,8 @@ impl Claim {
     pub fn alike(&self, one: &Computed, other: &Computed) -> bool {
         match (self, one, other) {
             (Self::Sketch(_), Computed::Lanes(one), Computed::Lanes(other)) => {
-                let wide = |lanes: &[i16]| -> Vec<i32> { lanes.iter().map(|lane| i32::from(*lane)).collect() };
+                let wide =
+                    |lanes: &[i16]| -> Vec<i32> { lanes.iter().map(|lane| i32::from(*lane)).collect() };
                 lanes_agree(&wide(one), &wide(other)).is_ok()
             }
             (Self::Spectra(claim), Computed::Spectra(one), Computed::Spectra(other)) => {

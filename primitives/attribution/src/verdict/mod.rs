@@ -35,7 +35,8 @@ pub use credit::{
 };
 pub use index::{BasisPair, BasisShape, CorpusRecord, IndexOrder, RowBytes, RowPlace};
 pub use question::{
-    AskedBasis, AskedQuery, AskedRow, Audit, AuditDraw, AuditShown, Audited, AuditedQuery, BatchQuestion, IndexQuestion,
+    AskedBasis, AskedQuery, AskedRow, Audit, AuditDraw, AuditShown, Audited, AuditedQuery, BatchQuestion,
+    IndexQuestion,
 };
 pub use reveal::{
     judge_reveal, Reveal, RevealFacts, RevealedAttribution, RevealedDraw, RevealedReceipt, Wanted,

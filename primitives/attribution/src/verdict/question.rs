@@ -314,11 +314,7 @@ pub struct Audit {
     pub shown: AuditShown,
 }
 
-fields!(Audit {
-    part,
-    answer,
-    shown
-});
+fields!(Audit { part, answer, shown });
 
 impl Object for Audit {
     const TAG: Tag = *b"AUD1";
@@ -438,10 +434,7 @@ impl Audit {
 
     /// The piece of the answer that the drawn planck falls on.
     pub fn piece(&self, facts: &BatchFacts<'_>, draw: &AuditDraw) -> Result<Piece, Doubt> {
-        let before = self
-            .part
-            .verify(&facts.credits()?.parts)
-            .ok_or(Doubt::Proof)?;
+        let before = self.part.verify(&facts.credits()?.parts).ok_or(Doubt::Proof)?;
         let part = &self.part.leaf;
         let offset = draw
             .position
