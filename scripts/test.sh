@@ -36,7 +36,6 @@ stage "CUDA kernels emulated" scripts/cuda-emulate.sh
 stage "network harness" scripts/net.sh self-test
 stage "chain specifications" scripts/chain-specs.sh --check
 stage "clients" scripts/clients.sh
-stage "SDKs, x402, schemathesis, load" scripts/sdk.sh
 stage "network smoke" scripts/net.sh smoke
 stage "demo" env CI=1 scripts/demo.sh
 stage "demo of the chain" env CI=1 scripts/demo-chain.sh
