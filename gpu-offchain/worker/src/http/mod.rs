@@ -59,6 +59,8 @@ pub fn router(worker: Arc<Worker>) -> Router {
         .route("/v1/indexes/{hash}/files/{name}", get(indexes::file))
         .route("/v1/indexes/{hash}/rows", get(indexes::rows))
         .route("/v1/indexes/{hash}/corpus", get(indexes::corpus))
+        .route("/v1/indexes/{hash}/bases", get(indexes::bases))
+        .route("/v1/indexes/{hash}/sources", get(indexes::sources))
         .route("/v1/records/{contribution}/{index}", get(indexes::record))
         .layer(DefaultBodyLimit::max(MOST_BODY))
         .merge(blocks)

@@ -19,6 +19,7 @@ use openledger_protocol::{
     channels::Channel,
     compute::{self, hook, Job, JobStage, Outcome, Task},
     datanets::{Contribution, Standing, Version},
+    disputes::{IndexBond, IndexStage},
     models::{self, Generation, Recipe, Source, Stage},
     storage, Account, Hash,
 };
@@ -326,19 +327,24 @@ fn assign(chain: &FakeChain, worker: &Account, job: u64, task: Task) {
 impl World {
     /// A world in a new folder.
     pub(crate) fn new() -> Self {
+        Self::sampling(0)
+    }
+
+    /// A world whose worker attributes this many drawn answers of a batch, or every answer.
+    pub(crate) fn sampling(sample: u16) -> Self {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let name = format!(
             "openledger-worker-test-{}-{}",
             std::process::id(),
             COUNT.fetch_add(1, Ordering::Relaxed)
         );
-        let world = Self::open(&std::env::temp_dir().join(name), false);
+        let world = Self::open(&std::env::temp_dir().join(name), false, sample);
         world.bring_blocks();
         world
     }
 
     /// The world in `dir`, as it was left.
-    pub(crate) fn open(dir: &Path, keep_chain: bool) -> Self {
+    pub(crate) fn open(dir: &Path, keep_chain: bool, sample: u16) -> Self {
         std::fs::create_dir_all(dir).unwrap();
         let base_dir = dir.join("base");
         tiny_base(&base_dir);
@@ -365,6 +371,7 @@ impl World {
         let config = Config {
             batch_receipts: 2,
             batch_after: Duration::from_secs(3_600),
+            sample,
             expiry_margin: 40,
             min_credit: MIN_CREDIT,
             slash_floor: 0,
@@ -529,11 +536,21 @@ impl World {
             Outcome::Indexed { header, layout } => {
                 header.check(&layout).unwrap();
                 let hash = hash_of(&*header);
+                let header = *header;
                 self.chain.put(
                     storage::index(hash),
                     &batches::Index {
-                        header: *header,
+                        header,
                         since: self.chain.number(),
+                    },
+                );
+                self.chain.put(
+                    storage::index_bond(hash),
+                    &IndexBond::<Account> {
+                        builder: header.builder,
+                        exposure: 0,
+                        challenges: 0,
+                        stage: IndexStage::Standing,
                     },
                 );
                 generation.stage = Stage::Ready { index: hash };
