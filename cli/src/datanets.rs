@@ -339,7 +339,12 @@ async fn publish(context: &Context, id: u64, parent: Option<u32>) -> Result<()> 
     // A version with what is known to be somebody else's costs its publisher the deposit.
     let mut originals = Vec::with_capacity(accepted.len());
     for (number, c) in accepted {
-        if chain.read::<u32>(storage::duplicate(number), block).await?.value.is_none() {
+        if chain
+            .read::<u32>(storage::duplicate(number), block)
+            .await?
+            .value
+            .is_none()
+        {
             originals.push((number, c));
         }
     }

@@ -75,7 +75,8 @@ pub async fn run(context: &Context, command: args::Explain) -> Result<bool> {
 
     if receipt.is_deferred() && !published.answer.is_attributed() {
         context.say("  nobody says what shaped it: its batch is sampled, and it was not drawn (yet)");
-        context.give(&json!({ "receipt": hex_of(command.receipt), "deferred": true, "differences": found.0 }));
+        context
+            .give(&json!({ "receipt": hex_of(command.receipt), "deferred": true, "differences": found.0 }));
         return Ok(found.0.is_empty());
     }
 
@@ -317,6 +318,7 @@ async fn in_batch(
 /// A batch's stage in words.
 pub fn stage(batch: &Batch<Account>) -> String {
     match batch.stage {
+        BatchStage::Open if batch.closes == u32::MAX => "waiting for its draws".into(),
         BatchStage::Open => format!("open to challenge until block {}", batch.closes),
         BatchStage::Settled { credited } => {
             format!(

@@ -88,9 +88,20 @@ fn everything_committed_is_shown_to_whoever_asks() {
     let batch: Batch<Account> = world.chain.get(storage::batch(0)).unwrap();
     let index: Index = world.chain.get(storage::index(batch.header.index)).unwrap();
     let all = all_of(&batch, &index);
-    for kind in ["Receipt", "Attribution", "Query", "Channel", "Part", "Credit", "Row", "Basis", "Corpus"] {
+    for kind in [
+        "Receipt",
+        "Attribution",
+        "Query",
+        "Channel",
+        "Part",
+        "Credit",
+        "Row",
+        "Basis",
+        "Corpus",
+    ] {
         assert!(
-            all.iter().any(|(_, wanted)| format!("{wanted:?}").starts_with(kind)),
+            all.iter()
+                .any(|(_, wanted)| format!("{wanted:?}").starts_with(kind)),
             "nothing of kind {kind} is asked for"
         );
     }
@@ -107,9 +118,15 @@ fn everything_committed_is_shown_to_whoever_asks() {
     for (source, wanted) in strangers {
         world.chain.ask(source, wanted);
     }
-    let is_open =
-        |source, wanted| world.chain.get::<Request<Account>>(storage::request(source, wanted)).is_some();
-    world.until("every answer", |_| all.iter().all(|(source, wanted)| !is_open(*source, *wanted)));
+    let is_open = |source, wanted| {
+        world
+            .chain
+            .get::<Request<Account>>(storage::request(source, wanted))
+            .is_some()
+    };
+    world.until("every answer", |_| {
+        all.iter().all(|(source, wanted)| !is_open(*source, *wanted))
+    });
     assert_eq!(world.chain.calls(95, 12), all.len() + 1, "each is shown once");
     assert!(strangers.iter().all(|(source, wanted)| is_open(*source, *wanted)));
     assert_eq!(world.chain.refused(), 0);
@@ -140,9 +157,18 @@ fn of_a_sampled_batch_what_is_drawn_is_attributed_and_shown() {
     {
         let (_, receipt) = world.receipt(&world.order(question, [n as u8 + 1; 32]));
         let shown = world.get(&format!("/v1/receipts/{}", hex0x(receipt))).ok().json();
-        assert!(shown["attribution"].is_null(), "nothing is computed before the draw");
-        let shown = world.get(&format!("/v1/attributions/{}", hex0x(receipt))).ok().json();
-        assert_eq!((&shown["deferred"], &shown["sources"]), (&true.into(), &serde_json::json!([])));
+        assert!(
+            shown["attribution"].is_null(),
+            "nothing is computed before the draw"
+        );
+        let shown = world
+            .get(&format!("/v1/attributions/{}", hex0x(receipt)))
+            .ok()
+            .json();
+        assert_eq!(
+            (&shown["deferred"], &shown["sources"]),
+            (&true.into(), &serde_json::json!([]))
+        );
     }
     world.until("the answered draws", |world| world.chain.calls(95, 15) == 1);
 
@@ -157,13 +183,28 @@ fn of_a_sampled_batch_what_is_drawn_is_attributed_and_shown() {
         let place = batch.header.draw(&RANDOMNESS, n);
         let before = tree.prefix(draw.receipt).unwrap();
         let fee = receipts[draw.receipt as usize].fee;
-        assert!((before..before + fee).contains(&place), "draw {n} is of another receipt");
-        let row = world.worker.db.receipt(&receipts[draw.receipt as usize].receipt).unwrap().unwrap();
+        assert!(
+            (before..before + fee).contains(&place),
+            "draw {n} is of another receipt"
+        );
+        let row = world
+            .worker
+            .db
+            .receipt(&receipts[draw.receipt as usize].receipt)
+            .unwrap()
+            .unwrap();
         assert!(row.is_attributed() && row.receipt.is_deferred());
         assert_eq!((draw.attribution, draw.forfeit), (row.attribution.hash(), 0));
-        let answer = world.worker.db.answer(&row.receipt.voucher.hash()).unwrap().unwrap();
+        let answer = world
+            .worker
+            .db
+            .answer(&row.receipt.voucher.hash())
+            .unwrap()
+            .unwrap();
         let served = world.worker.serving.get(MODEL, GENERATION).unwrap();
-        let again = ByInfluence.attribute(&served, &answer.prompt, &answer.output).unwrap();
+        let again = ByInfluence
+            .attribute(&served, &answer.prompt, &answer.output)
+            .unwrap();
         assert_eq!((again.attribution, again.query), (row.attribution, row.query));
     }
 
@@ -175,7 +216,11 @@ fn of_a_sampled_batch_what_is_drawn_is_attributed_and_shown() {
         .filter(|(source, _)| matches!(source, Committed::Batch(_)))
         .collect();
     for kind in ["Receipt", "Draw(", "DrawQuery", "Channel", "Part", "Credit"] {
-        assert!(all.iter().any(|(_, wanted)| format!("{wanted:?}").starts_with(kind)), "{kind}");
+        assert!(
+            all.iter()
+                .any(|(_, wanted)| format!("{wanted:?}").starts_with(kind)),
+            "{kind}"
+        );
     }
     for (source, wanted) in &all {
         world.chain.ask(*source, *wanted);
@@ -195,8 +240,14 @@ fn of_a_sampled_batch_what_is_drawn_is_attributed_and_shown() {
         world.get("/v1/batches").ok().json()["batches"][0]["state"] == "credited"
     });
     let credits: Vec<CreditLeaf> = read_wire(&trees["credits"]);
-    assert_eq!(credits.iter().map(|leaf| leaf.amount).sum::<u128>(), batch.credits.credits.sum);
+    assert_eq!(
+        credits.iter().map(|leaf| leaf.amount).sum::<u128>(),
+        batch.credits.credits.sum
+    );
     for leaf in credits {
-        assert_eq!(world.chain.get::<u128>(storage::credits(leaf.contributor)), Some(leaf.amount));
+        assert_eq!(
+            world.chain.get::<u128>(storage::credits(leaf.contributor)),
+            Some(leaf.amount)
+        );
     }
 }
