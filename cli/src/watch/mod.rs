@@ -31,7 +31,7 @@ use openledger_attribution::{
     tree::Opening,
     verdict::{BatchFacts, Guilt, Reveal, Wanted},
 };
-use openledger_chain::{ss58, Block, Chain, Head, Key, Read, SignatureChecks};
+use openledger_chain::{requested, ss58, Block, Chain, Head, Key, Read, SignatureChecks};
 use openledger_protocol::{
     batches::{Batch, BatchStage},
     calls,
@@ -101,6 +101,7 @@ pub async fn watch(context: &Context, command: args::Watch) -> Result<bool> {
     let watches = |kind: Kind| command.only.contains(&kind);
     let mut watcher = Watcher::new(context, chain, key, &command)?;
     let mut right = watcher.go_on().await?;
+    watcher.adopt().await?;
     let mut batches: Vec<u64> = Vec::new();
     let mut indexes = indexes::Seen::default();
     let mut datanets = datanets::Seen::default();
@@ -246,6 +247,27 @@ impl<'a> Watcher<'a> {
             right &= verdict["condemned"] != true;
         }
         Ok(right)
+    }
+
+    /// Waits again for what an earlier run demanded: the chain knows what that was.
+    async fn adopt(&mut self) -> Result<()> {
+        let Some(account) = self.key.as_ref().map(Key::account) else {
+            return Ok(());
+        };
+        let block = self.chain.head(Head::Best).await?;
+        let prefix = storage::value("Attribution", "Requests");
+        for key in self.chain.keys(&prefix, block).await? {
+            let Some((source, wanted)) = requested(&key) else {
+                continue;
+            };
+            let waiting = request::waiting(&self.chain, &source, &wanted, block).await?;
+            if waiting.is_some_and(|request| request.who == account) {
+                let demands = self.demands.entry(source).or_default();
+                demands.made.push(wanted);
+                demands.open = Some((wanted, block.number));
+            }
+        }
+        Ok(())
     }
 
     /// What could not be done now is tried again in the next block; only what is wrong here ends the program.
