@@ -1,8 +1,9 @@
 //! What can be typed.
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
+use openledger_attribution::verdict::Wanted;
 use openledger_chain::{parse_account, parse_open};
-use openledger_protocol::{models::Source, Account, Hash};
+use openledger_protocol::{disputes::Committed, models::Source, Account, Hash};
 use std::path::PathBuf;
 
 /// Contribute records, train models on them, ask and pay, see who is credited for an answer, and check every number.
@@ -87,6 +88,8 @@ pub enum Command {
     Watch(Watch),
     /// Recompute one batch and challenge what is wrong; exit code 1 if something is
     Dispute(Dispute),
+    /// Pay the chain to have a worker show a piece of what it committed to; exit code 1 if it withholds it
+    Request(Request),
     /// Compare the issuance with the sum of all accounts; exit code 1 if they differ
     Supply(Supply),
 }
@@ -385,6 +388,35 @@ pub struct Watch {
     /// Only say what is wrong, challenge nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Part of the answers whose whole list is recomputed, from 0 to 1; everything else is checked of every answer
+    #[arg(long, default_value_t = 1.0, value_parser = parse_share)]
+    pub share: f64,
+    /// What is looked at: batches, indexes, versions, duplicates
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "batches,indexes,versions,duplicates"
+    )]
+    pub only: Vec<Kind>,
+    /// Blocks that data may be missing from what workers publish before the chain is paid to demand it
+    #[arg(long, default_value_t = 3)]
+    pub patience: u32,
+    /// Most pieces of data demanded of one batch or index
+    #[arg(long, default_value_t = 4)]
+    pub requests: usize,
+}
+
+/// What a watcher looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Kind {
+    /// Batches of receipts
+    Batches,
+    /// Indexes
+    Indexes,
+    /// Versions of Datanets
+    Versions,
+    /// Contributions with somebody else's records
+    Duplicates,
 }
 
 /// `dispute`.
@@ -395,6 +427,18 @@ pub struct Dispute {
     /// Only say what is wrong, challenge nothing
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// `request`.
+#[derive(Debug, ClapArgs)]
+pub struct Request {
+    /// Whose data: the number of a batch, or the hash of an index
+    #[arg(value_parser = parse_committed)]
+    pub source: Committed,
+    /// What: of a batch receipt, attribution, query, draw, draw-query, channel, part or credit, of an index row, basis, corpus,
+    /// tokens, table or shard, each with its position, as query:0; also suffixes:SHARD:FIRST:COUNT and count:SHARD:TOKEN
+    #[arg(value_parser = parse_wanted)]
+    pub wanted: Wanted,
 }
 
 /// `supply`.
@@ -436,6 +480,58 @@ pub fn parse_source(text: &str) -> Result<Source, String> {
         }),
         _ => Err(error()),
     }
+}
+
+/// A number from 0 to 1.
+pub fn parse_share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| format!("`{text}` is no share: write a number from 0 to 1, like 0.1"))
+}
+
+/// The number of a batch, or the hash of an index.
+pub fn parse_committed(text: &str) -> Result<Committed, String> {
+    if let Ok(batch) = text.parse() {
+        return Ok(Committed::Batch(batch));
+    }
+    parse_hash(text)
+        .map(Committed::Index)
+        .map_err(|e| format!("`{text}` is neither the number of a batch nor the hash of an index ({e})"))
+}
+
+/// `kind:position`, the kinds being those of [`Wanted`].
+pub fn parse_wanted(text: &str) -> Result<Wanted, String> {
+    let error = || {
+        format!(
+            "`{text}` is nothing that can be asked for: write receipt:0, attribution:0, query:0, draw:0, draw-query:0, channel:0, \
+             part:0, credit:0, row:0, basis:0, corpus:0, tokens:0, table:0, shard:0, suffixes:SHARD:FIRST:COUNT or count:SHARD:TOKEN"
+        )
+    };
+    let (kind, places) = text.split_once(':').ok_or_else(error)?;
+    let places: Vec<u64> = places
+        .split(':')
+        .map(|place| place.parse().map_err(|_| error()))
+        .collect::<Result<_, _>>()?;
+    Ok(match (kind, places.as_slice()) {
+        ("receipt", [n]) => Wanted::Receipt(*n),
+        ("attribution", [n]) => Wanted::Attribution(*n),
+        ("query", [n]) => Wanted::Query(*n),
+        ("draw", [n]) => Wanted::Draw(*n),
+        ("draw-query", [n]) => Wanted::DrawQuery(*n),
+        ("channel", [n]) => Wanted::Channel(*n),
+        ("part", [n]) => Wanted::Part(*n),
+        ("credit", [n]) => Wanted::Credit(*n),
+        ("row", [n]) => Wanted::Row(*n),
+        ("basis", [n]) => Wanted::Basis(*n),
+        ("corpus", [n]) => Wanted::Corpus(*n),
+        ("tokens", [n]) => Wanted::Tokens(*n),
+        ("table", [n]) => Wanted::Table(*n),
+        ("shard", [n]) => Wanted::Shard(*n),
+        ("suffixes", [shard, first, count]) => {
+            Wanted::Suffixes((*shard, *first, u16::try_from(*count).map_err(|_| error())?))
+        }
+        ("count", [shard, token]) => Wanted::Count((*shard, *token)),
+        _ => return Err(error()),
+    })
 }
 
 /// Names of modules as the bits of a recipe.
@@ -490,6 +586,33 @@ mod tests {
             let error = parse_source(text).unwrap_err();
             assert!(error.contains("0:1:100"), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn what_is_asked_for_is_read() {
+        assert_eq!(parse_wanted("draw-query:3").unwrap(), Wanted::DrawQuery(3));
+        assert_eq!(
+            parse_wanted("suffixes:1:70:9").unwrap(),
+            Wanted::Suffixes((1, 70, 9))
+        );
+        for text in [
+            "",
+            "row",
+            "row:",
+            "row:-1",
+            "row:1:2",
+            "suffixes:1:2",
+            "suffixes:1:2:70000",
+            "record:0",
+        ] {
+            assert!(parse_wanted(text).unwrap_err().contains("query:0"), "{text}");
+        }
+        assert_eq!(parse_committed("7").unwrap(), Committed::Batch(7));
+        assert_eq!(
+            parse_committed(&"07".repeat(32)).unwrap(),
+            Committed::Index([7; 32])
+        );
+        assert!(parse_committed("seven").unwrap_err().contains("batch"));
     }
 
     #[test]

@@ -113,7 +113,7 @@ async fn show(
     let hash = hex_of(receipt.hash());
     let mix = &receipt.terms.tariff.mix;
     let unsound = || order.worker.wrong("the attribution", "it is not well shaped");
-    let credited = attribution.credits_anyone(mix).ok_or_else(unsound)?;
+    let credited = receipt.is_deferred() || attribution.credits_anyone(mix).ok_or_else(unsound)?;
     let parts = receipt.parts(credited).ok_or_else(unsound)?;
     let amounts = attribution.amounts(mix, parts.contributors).ok_or_else(unsound)?;
     let shares = attribution.list_shares().ok_or_else(unsound)?;
@@ -147,6 +147,9 @@ async fn show(
         context.say(
             "  no record stands out: the contributors' part goes to the Datanets the model was trained on",
         );
+    }
+    if receipt.is_deferred() {
+        context.say("  the worker samples: what shaped it is computed only if the chain draws it");
     }
     let mut sources = Vec::new();
     let (header, _) = public::index_header(&order.chain, &order.worker, &order.index, Head::Best).await?;

@@ -336,6 +336,19 @@ async fn publish(context: &Context, id: u64, parent: Option<u32>) -> Result<()> 
         .map(|(number, c)| (number, c.value))
         .filter(|(_, c)| c.datanet == id && matches!(c.standing, Standing::Accepted { .. }))
         .collect();
+    // A version with what is known to be somebody else's costs its publisher the deposit.
+    let mut originals = Vec::with_capacity(accepted.len());
+    for (number, c) in accepted {
+        if chain
+            .read::<u32>(storage::duplicate(number), block)
+            .await?
+            .value
+            .is_none()
+        {
+            originals.push((number, c));
+        }
+    }
+    accepted = originals;
     if accepted.is_empty() {
         return Err(Error::other(format!(
             "Datanet {id} has no accepted contribution at block {block}: accept one with `openledger datanet accept`"

@@ -73,6 +73,13 @@ pub async fn run(context: &Context, command: args::Explain) -> Result<bool> {
         consumer_signed(&chain, receipt).await?,
     );
 
+    if receipt.is_deferred() && !published.answer.is_attributed() {
+        context.say("  nobody says what shaped it: its batch is sampled, and it was not drawn (yet)");
+        context
+            .give(&json!({ "receipt": hex_of(command.receipt), "deferred": true, "differences": found.0 }));
+        return Ok(found.0.is_empty());
+    }
+
     // Every row of the index, from whoever serves it; the chain says whether it is right.
     let (index_place, index) = public::index(&chain, &asked, &receipt.terms.index, block).await?;
     let recomputed = recompute(&index, &published.answer).map_err(|reason| asked.wrong(&place, reason))?;
@@ -262,7 +269,10 @@ async fn in_batch(
         "batch {id} pays each contributor that, as part of answer {position}; batch at {}",
         stored.place()
     );
-    found.check(context, &what, batch.payment_differences(position, amounts));
+    // What a drawn answer pays is what its draws carry, not its own fee: watchers check that of the whole batch.
+    if !stored.value.header.is_sampled() {
+        found.check(context, &what, batch.payment_differences(position, amounts));
+    }
     let total: Read<u128> = stored.clone().map(|b| b.header.receipts.sum);
     context.say(format!(
         "  batch {id}: {} ({}), {}",
@@ -308,6 +318,7 @@ async fn in_batch(
 /// A batch's stage in words.
 pub fn stage(batch: &Batch<Account>) -> String {
     match batch.stage {
+        BatchStage::Open if batch.closes == u32::MAX => "waiting for its draws".into(),
         BatchStage::Open => format!("open to challenge until block {}", batch.closes),
         BatchStage::Settled { credited } => {
             format!(

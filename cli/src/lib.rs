@@ -1,7 +1,9 @@
 //! The command line, as a library so that its parts can be tested.
 //!
 //! [`args`] says what can be typed, [`context`] is what every command has: the chain, a worker, a key, a place for its files.
-//! [`proof`] recomputes answers from public data; [`explain`] and [`watch`] compare them with what was claimed and paid.
+//! [`proof`] recomputes answers from public data, [`explain`] compares them with what was claimed and paid. [`evidence`] finds in what
+//! was published whatever is wrong, and [`watch`] brings it to the chain.
+//! [`request`] has the chain demand what nobody publishes.
 //! [`pay`] pays for an answer, for [`chat`] and for the [`proxy`] that pays for OpenAI's SDKs; [`book`] keeps what a consumer must
 //! never forget, [`spending`] the limits.
 //!
@@ -17,6 +19,7 @@ pub mod chat;
 pub mod context;
 pub mod datanets;
 pub mod error;
+pub mod evidence;
 pub mod explain;
 pub mod files;
 pub mod models;
@@ -24,6 +27,7 @@ pub mod pay;
 pub mod proof;
 pub mod proxy;
 pub mod public;
+pub mod request;
 pub mod rewards;
 pub mod send;
 pub mod spending;
@@ -56,6 +60,7 @@ pub async fn run(args: Args) -> Result<bool> {
         Command::Explain(command) => explain::run(&context, command).await,
         Command::Watch(command) => watch::watch(&context, command).await,
         Command::Dispute(command) => watch::dispute(&context, command).await,
+        Command::Request(command) => request::run(&context, command).await,
         Command::Supply(command) => rewards::supply(&context, command).await,
     }
 }

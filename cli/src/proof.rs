@@ -4,13 +4,12 @@ use openledger_attribution::{
     attribution::{Attribution, Bounds},
     batch::{BatchHeader, ChannelLeaf, CreditLeaf, CreditsHeader, PartLeaf, ReceiptLeaf},
     fee::Parts,
-    hash::{Account, Hash},
+    hash::{Account, Hash, NONE},
     index::{IndexHeader, IndexLeaf},
     list::{ListBuilder, ListEntry},
     receipt::Receipt,
     sketch::{Layout, Rule, Sketch, SketchLeaf},
     tree::{Leaf, Opening, Root, Tree},
-    verdict::{AnswerProof, BatchEvidence, LeftOut, NamedRow, PartOfAnswer, QueryBlock, WrongScore},
     wire::Object,
 };
 
@@ -47,7 +46,8 @@ impl Index {
         })
     }
 
-    fn row(&self, position: u64) -> Option<&Opening<IndexLeaf>> {
+    /// A row with the way to the root.
+    pub fn row(&self, position: u64) -> Option<&Opening<IndexLeaf>> {
         self.rows.get(usize::try_from(position).ok()?)
     }
 }
@@ -61,6 +61,13 @@ pub struct Answer {
     pub attribution: Attribution,
     /// The answer's sketch.
     pub query: Sketch,
+}
+
+impl Answer {
+    /// Whether anybody said what shaped it: of a sampled batch only what is drawn.
+    pub fn is_attributed(&self) -> bool {
+        self.attribution.query != NONE
+    }
 }
 
 /// What follows from an answer's sketch and an index by integer arithmetic alone.
@@ -115,7 +122,8 @@ fn query_hash(index: &Index, query: &Sketch) -> Option<Hash> {
     Some(Tree::new(&leaves).ok()?.root().hash::<SketchLeaf>())
 }
 
-fn bounds(index: &Index, receipt: &Receipt) -> Bounds {
+/// What an answer's attribution may name.
+pub fn bounds(index: &Index, receipt: &Receipt) -> Bounds {
     Bounds {
         top: index.header.rules.top,
         rows: index.header.rows.count,
@@ -135,7 +143,7 @@ pub fn differences(index: &Index, answer: &Answer, recomputed: &Recomputed) -> V
     if receipt.terms.index != index.header.hash() {
         found.push("the receipt names another index".into());
     }
-    if claimed.hash() != receipt.attribution {
+    if !receipt.is_deferred() && claimed.hash() != receipt.attribution {
         found.push("the attribution is not the one that the receipt commits to".into());
     }
     if claimed.query != recomputed.attribution.query {
@@ -220,7 +228,7 @@ impl Batch {
             if answer.receipt.hash() != leaf.receipt {
                 return Err(format!("answer {n} is not the one that the batch commits to"));
             }
-            if answer.attribution.hash() != answer.receipt.attribution {
+            if !answer.receipt.is_deferred() && answer.attribution.hash() != answer.receipt.attribution {
                 return Err(format!(
                     "the attribution of answer {n} is not the one that its receipt commits to"
                 ));
@@ -235,21 +243,6 @@ impl Batch {
             .zip(&self.receipts)
             .find(|(_, leaf)| leaf.receipt == *receipt)
             .map(|(n, _)| n)
-    }
-
-    /// One answer with the way to the batch's root.
-    pub fn proof(&self, position: u64) -> Option<AnswerProof> {
-        let at = usize::try_from(position).ok()?;
-        let answer = self.answers.get(at)?;
-        let leaf = Tree::new(&self.receipts)
-            .ok()?
-            .open(position, self.receipts.get(at)?)?;
-        Some(AnswerProof {
-            leaf,
-            receipt: answer.receipt,
-            attribution: answer.attribution.clone(),
-            draw: None,
-        })
     }
 
     /// The contributors' parts of one answer as the batch pays them.
@@ -284,97 +277,6 @@ impl Batch {
         }
         found
     }
-
-    /// What may be wrong with one answer, each as evidence that the chain's judge can decide. The query's hash must be the
-    /// committed one for scores to be judged.
-    pub fn evidence(&self, index: &Index, position: u64) -> Vec<BatchEvidence> {
-        let mut all = Vec::new();
-        let at = usize::try_from(position).unwrap_or(usize::MAX);
-        let (Some(proof), Some(answer)) = (self.proof(position), self.answers.get(at)) else {
-            return all;
-        };
-        let claimed = &answer.attribution;
-        if claimed.check(&bounds(index, &answer.receipt)).is_err() {
-            all.push(BatchEvidence::Shape(proof.clone()));
-        }
-        all.extend(query_evidence(index, &proof, &answer.query));
-        for (entry, listed) in (0u16..).zip(&claimed.list) {
-            let Some(row) = index.row(listed.row) else {
-                continue;
-            };
-            if row.leaf.contributor != listed.contributor {
-                all.push(BatchEvidence::NamedRow(NamedRow {
-                    answer: proof.clone(),
-                    entry,
-                    row: row.clone(),
-                }));
-            }
-            let score = index.rule.evaluate(answer.query.view(), row.leaf.sketch.view());
-            let right =
-                score.is_some_and(|s| s.eligible && u128::try_from(s.value).ok() == Some(listed.score));
-            if !right {
-                all.push(BatchEvidence::Score(WrongScore {
-                    answer: proof.clone(),
-                    entry,
-                    layout: index.layout.clone(),
-                    query: answer.query.clone(),
-                    row: row.clone(),
-                }));
-            }
-        }
-        let recomputed = recompute(index, answer);
-        let right = recomputed
-            .as_ref()
-            .map_or(&[][..], |r| r.attribution.list.as_slice());
-        for missing in right
-            .iter()
-            .filter(|entry| !claimed.list.iter().any(|listed| listed.row == entry.row))
-        {
-            if let Some(row) = index.row(missing.row) {
-                all.push(BatchEvidence::LeftOut(LeftOut {
-                    answer: proof.clone(),
-                    layout: index.layout.clone(),
-                    query: answer.query.clone(),
-                    row: row.clone(),
-                }));
-            }
-        }
-        if let Ok(parts) = Tree::new(&self.parts) {
-            for (n, part) in (0u64..)
-                .zip(&self.parts)
-                .filter(|(_, part)| part.source == position)
-            {
-                all.extend(parts.open(n, part).map(|part| {
-                    BatchEvidence::Part(PartOfAnswer {
-                        part,
-                        answer: proof.clone(),
-                    })
-                }));
-            }
-        }
-        all
-    }
-}
-
-fn query_evidence(index: &Index, proof: &AnswerProof, query: &Sketch) -> Vec<BatchEvidence> {
-    let Some(leaves) = query.leaves(&index.rule) else {
-        return Vec::new();
-    };
-    let Ok(tree) = Tree::new(&leaves) else {
-        return Vec::new();
-    };
-    let bad = (0u64..)
-        .zip(&leaves)
-        .filter(|(_, leaf)| index.rule.check_block(leaf.exponent, &leaf.lanes).is_err());
-    bad.filter_map(|(n, leaf)| {
-        Some(BatchEvidence::Query(QueryBlock {
-            answer: proof.clone(),
-            layout: index.layout.clone(),
-            root: tree.root(),
-            block: Some(tree.open(n, leaf)?),
-        }))
-    })
-    .collect()
 }
 
 fn check_root<L: Leaf>(what: &str, leaves: &[L], root: &Root) -> Result<(), String> {

@@ -1,6 +1,7 @@
 //! What workers publish, fetched and checked against what it is committed to. Nothing of it is believed.
 
 use crate::{
+    evidence::batch::{Published as PublishedBatch, Shown},
     proof::{Answer, Batch, Index},
     wire::{field, field_of, hex_of, object},
     worker::Worker,
@@ -8,13 +9,13 @@ use crate::{
 };
 use openledger_attribution::{
     attribution::Attribution,
-    hash::Hash,
+    hash::{Hash, NONE},
     index::{IndexHeader, IndexLeaf},
     receipt::Receipt,
     record::RecordLeaf,
     sketch::{Layout, Sketch},
     tree::Opening,
-    wire::Object,
+    wire::{Field, Object},
 };
 use openledger_chain::{At, Chain, Read};
 use openledger_protocol::{batches, datanets::Contribution, storage, Account};
@@ -47,8 +48,8 @@ pub struct Texts {
 struct ReceiptJson {
     receipt: String,
     signature: String,
-    attribution: String,
-    query: String,
+    attribution: Option<String>,
+    query: Option<String>,
     batch: Option<u64>,
     texts: Option<TextsJson>,
 }
@@ -73,8 +74,13 @@ pub fn receipt(worker: &Worker, hash: &Hash, salt: Option<&Hash>) -> Result<Publ
     if receipt.hash() != *hash {
         return Err(wrong(format!("it has hash {}", hex_of(receipt.hash()))));
     }
-    let attribution: Attribution = object(&json.attribution).map_err(wrong)?;
-    let query: Sketch = field(&json.query).map_err(wrong)?;
+    let (attribution, query) = match (&json.attribution, &json.query) {
+        (Some(attribution), Some(query)) => {
+            (object(attribution).map_err(wrong)?, field(query).map_err(wrong)?)
+        }
+        _ if receipt.is_deferred() => nothing(),
+        _ => return Err(wrong("what shaped it is not published".into())),
+    };
     let signature = crate::wire::bytes_of(&json.signature)
         .ok()
         .and_then(|bytes| bytes.try_into().ok())
@@ -98,6 +104,21 @@ pub fn receipt(worker: &Worker, hash: &Hash, salt: Option<&Hash>) -> Result<Publ
         batch: json.batch,
         texts,
     })
+}
+
+/// What shaped an answer that waits for a draw: nothing is known of it.
+fn nothing() -> (Attribution, Sketch) {
+    let attribution = Attribution {
+        query: NONE,
+        list: Vec::new(),
+        spans: Vec::new(),
+        retrieved: Vec::new(),
+    };
+    let query = Sketch {
+        exponents: Vec::new(),
+        lanes: Vec::new(),
+    };
+    (attribution, query)
 }
 
 #[derive(Deserialize)]
@@ -163,10 +184,29 @@ pub async fn index(
     Ok((header.map(|_| ()), index))
 }
 
+/// Openings of an index's tree, as they are published. Not checked yet.
+pub fn openings<L>(worker: &Worker, index: &Hash, tree: &str, count: u64) -> Result<Vec<Opening<L>>>
+where
+    Opening<L>: Field,
+{
+    let mut all: Vec<Opening<L>> = Vec::new();
+    while (all.len() as u64) < count {
+        let path = format!("/v1/indexes/{}/{tree}?from={}", hex_of(index), all.len());
+        let page: Vec<Opening<L>> = field_of(&worker.bytes(&path)?).map_err(|e| worker.wrong(&path, e))?;
+        if page.is_empty() {
+            break;
+        }
+        all.extend(page);
+    }
+    Ok(all)
+}
+
 #[derive(Deserialize)]
 struct BatchJson {
     channels: String,
     receipts: String,
+    #[serde(default)]
+    draws: String,
     parts: String,
     credits: String,
     answers: Vec<AnswerJson>,
@@ -175,32 +215,63 @@ struct BatchJson {
 #[derive(Deserialize)]
 struct AnswerJson {
     receipt: String,
-    attribution: String,
-    query: String,
+    attribution: Option<String>,
+    query: Option<String>,
+}
+
+/// A batch as its worker publishes it, what does not read left out. Nothing is checked.
+pub fn published(worker: &Worker, id: u64) -> Result<PublishedBatch> {
+    let json: BatchJson = worker.json(&format!("/v1/batches/{id}"))?;
+    let answers = json.answers.iter().map(|answer| Shown {
+        receipt: object(&answer.receipt).ok(),
+        attribution: answer.attribution.as_ref().and_then(|text| object(text).ok()),
+        query: answer.query.as_ref().and_then(|text| field(text).ok()),
+    });
+    Ok(PublishedBatch {
+        answers: answers.collect(),
+        channels: field(&json.channels).unwrap_or_default(),
+        receipts: field(&json.receipts).unwrap_or_default(),
+        draws: field(&json.draws).unwrap_or_default(),
+        parts: field(&json.parts).unwrap_or_default(),
+        credits: field(&json.credits).unwrap_or_default(),
+    })
 }
 
 /// A batch on the chain, with everything its worker publishes about it, checked against the chain's commitment.
 pub fn batch(worker: &Worker, id: u64, stored: &batches::Batch<Account>) -> Result<Batch> {
-    let json: BatchJson = worker.json(&format!("/v1/batches/{id}"))?;
-    let wrong = |reason: String| worker.wrong(format!("batch {id}"), reason);
-    let mut answers = Vec::with_capacity(json.answers.len());
-    for answer in &json.answers {
-        answers.push(Answer {
-            receipt: object(&answer.receipt).map_err(wrong)?,
-            attribution: object(&answer.attribution).map_err(wrong)?,
-            query: field(&answer.query).map_err(wrong)?,
-        });
-    }
+    let wrong = |reason: &str| worker.wrong(format!("batch {id}"), reason);
+    let PublishedBatch {
+        channels,
+        receipts,
+        draws: _,
+        parts,
+        credits,
+        answers,
+    } = published(worker, id)?;
+    let whole = |shown: Shown| {
+        let receipt = shown.receipt?;
+        let (attribution, query) = match (shown.attribution, shown.query) {
+            (Some(attribution), Some(query)) => (attribution, query),
+            _ if receipt.is_deferred() => nothing(),
+            _ => return None,
+        };
+        Some(Answer {
+            receipt,
+            attribution,
+            query,
+        })
+    };
+    let answers: Option<Vec<Answer>> = answers.into_iter().map(whole).collect();
     let batch = Batch {
         header: stored.header,
         credits_header: stored.credits,
-        channels: field(&json.channels).map_err(wrong)?,
-        receipts: field(&json.receipts).map_err(wrong)?,
-        parts: field(&json.parts).map_err(wrong)?,
-        credits: field(&json.credits).map_err(wrong)?,
-        answers,
+        channels,
+        receipts,
+        parts,
+        credits,
+        answers: answers.ok_or_else(|| wrong("an answer does not read"))?,
     };
-    batch.check().map_err(wrong)?;
+    batch.check().map_err(|reason| wrong(&reason))?;
     Ok(batch)
 }
 

@@ -4,16 +4,26 @@
 #[path = "../../primitives/attribution/tests/common/mod.rs"]
 mod common;
 
-use common::{seed, watch::batch_facts, world::World, Rng};
+use common::{
+    plants::{plant_all, About},
+    scale, seed,
+    watch::{batch_facts, reveal, reveal_facts},
+    world::World,
+    Rng,
+};
 use openledger_attribution::{
     attribution::ShapeFlaw,
     batch::PartLeaf,
     list::ListFlaw,
-    tree::Tree,
-    verdict::{judge_batch, BatchEvidence, Guilt, Verdict},
+    tree::{Leaf, Opening, Tree},
+    verdict::{judge_duplicate, BatchEvidence, Guilt, Wanted},
     wire::Object,
 };
 use openledger_cli::{
+    evidence::{
+        batch::{missing, Batch as Known, Published, Search, Shown},
+        index, version, Grove,
+    },
     proof::{amounts_by_row, differences, recompute, Answer, Batch, Index},
     public,
     wire::{bytes_of_field, field_of, hex_of},
@@ -55,7 +65,58 @@ fn batch(world: &World) -> Batch {
     }
 }
 
-/// The guilt that evidence about an answer proves, and whether any difference was told.
+/// What a worker publishes of the world's batch.
+fn published(world: &World) -> Published {
+    Published {
+        channels: world.settled.channels.clone(),
+        receipts: world.settled.receipts.clone(),
+        draws: world.ledger.answers.clone(),
+        parts: world.ledger.parts.clone(),
+        credits: world.ledger.credits.clone(),
+        answers: world
+            .answers
+            .iter()
+            .map(|answer| Shown {
+                receipt: Some(answer.receipt),
+                attribution: Some(answer.attribution.clone()),
+                query: Some(answer.query.clone()),
+            })
+            .collect(),
+    }
+}
+
+fn known(world: &World, published: Published) -> Known {
+    Known::new(
+        world.settled.header,
+        Some(world.ledger.header),
+        published,
+        &world.rule,
+    )
+}
+
+/// All that a watcher proves about a batch, every answer's list recomputed.
+fn proved(world: &World, known: &Known) -> Vec<(BatchEvidence, Guilt)> {
+    let (index, keys) = (index(world), world.keys());
+    let corpus = opened(&world.index.corpus);
+    let search = Search {
+        facts: batch_facts(world),
+        keys: &keys,
+        index: &index,
+        corpus: &corpus,
+        chosen: &|_| true,
+    };
+    search.all(known)
+}
+
+fn opened<L: Leaf>(leaves: &[L]) -> Vec<Opening<L>> {
+    let tree = Tree::new(leaves).unwrap();
+    (0u64..)
+        .zip(leaves)
+        .map(|(n, leaf)| tree.open(n, leaf).unwrap())
+        .collect()
+}
+
+/// The guilt that is proved about the batch, and what is told of an answer.
 fn guilt(world: &World, position: usize) -> (Vec<Guilt>, Vec<String>) {
     let (index, batch) = (index(world), batch(world));
     batch.check().unwrap();
@@ -63,17 +124,8 @@ fn guilt(world: &World, position: usize) -> (Vec<Guilt>, Vec<String>) {
     let recomputed = recompute(&index, answer).unwrap();
     let mut wrong = differences(&index, answer, &recomputed);
     wrong.extend(batch.payment_differences(position as u64, &recomputed.amounts));
-    let facts = batch_facts(world);
-    let keys = world.keys();
-    let proved = batch
-        .evidence(&index, position as u64)
-        .iter()
-        .filter_map(|evidence| match judge_batch(&facts, evidence, &keys) {
-            Verdict::Guilty(guilt) => Some(guilt),
-            Verdict::NotProven(_) => None,
-        })
-        .collect();
-    (proved, wrong)
+    let found = proved(world, &known(world, published(world)));
+    (found.into_iter().map(|(_, guilt)| guilt).collect(), wrong)
 }
 
 /// Worlds in which answer `position` has at least `least` listed rows.
@@ -386,9 +438,212 @@ fn evidence_survives_being_written_down() {
     let (_, mut world, at) = worlds(1).next().expect("a world with a listed row");
     world.answers[at].attribution.list[0].score += 1;
     world.recommit_answers(at);
-    for evidence in batch(&world).evidence(&index(&world), at as u64) {
+    let found = proved(&world, &known(&world, published(&world)));
+    assert!(!found.is_empty());
+    for (evidence, _) in found {
         let bytes = bytes_of_field(&evidence);
         assert_eq!(field_of::<BatchEvidence>(&bytes).unwrap(), evidence);
         assert!(field_of::<BatchEvidence>(&bytes[..bytes.len() - 1]).is_err());
     }
+}
+
+/// Lies that only who has the answer's text can prove, and those about a suffix array or a header, which are not looked for here.
+const ELSEWHERE: [&str; 6] = [
+    "a span left out",
+    "a span cut short",
+    "a span's record left out",
+    "suffixes out of order",
+    "a suffix twice and one missing",
+    "another seed",
+];
+
+fn index_of(world: &World) -> index::Index {
+    let own = &world.index;
+    let sources = opened(&own.sources).into_iter().zip(&own.versions);
+    index::Index {
+        header: own.header,
+        layout: own.layout.clone(),
+        rows: index::rooted(opened(&own.rows), &own.header.rows),
+        corpus: index::rooted(opened(&own.corpus), &own.header.corpus),
+        bases: index::rooted(opened(&own.bases), &own.header.bases),
+        sources: sources
+            .map(|(source, leaves)| {
+                let list = Grove::of(leaves.clone(), &source.leaf.records);
+                (source.index, (source, list))
+            })
+            .collect(),
+    }
+}
+
+fn contributions(world: &World) -> (index::Contributions, version::Records) {
+    let known = world.chain.0.iter().map(|(id, (known, _))| (*id, *known));
+    let records = world
+        .chain
+        .0
+        .iter()
+        .map(|(id, (known, leaves))| (*id, Grove::of(leaves.clone(), &known.records).unwrap()));
+    (index::Contributions(known.collect()), records.collect())
+}
+
+fn index_guilt(world: &World) -> Option<Guilt> {
+    let found = index::search(&index_of(world), &contributions(world).0);
+    found.map(|(_, guilt)| guilt)
+}
+
+fn version_guilt(world: &World) -> Option<Guilt> {
+    let (known, records) = contributions(world);
+    let versions = world.index.sources.iter().zip(&world.index.versions);
+    versions
+        .filter_map(|(source, leaves)| {
+            let leaves = Grove::of(leaves.clone(), &source.records).unwrap();
+            version::search(source.records, &leaves, &known, &records)
+        })
+        .map(|(_, guilt)| guilt)
+        .next()
+}
+
+#[test]
+fn every_lie_of_the_table_is_found_in_what_was_published() {
+    let seed = seed();
+    let rounds = 2 * scale() as usize;
+    for (name, about, plant, expected) in plant_all() {
+        if ELSEWHERE.contains(&name) {
+            continue;
+        }
+        let mut planted = 0;
+        for n in 0..80 * rounds as u64 {
+            let mut rng = Rng(seed.wrapping_add(n << 24));
+            let mut world = World::new(rng.next(), n % 2 == 0);
+            if !plant(&mut world, &mut rng) {
+                continue;
+            }
+            let found: Vec<Guilt> = match about {
+                About::Batch => {
+                    let found = proved(&world, &known(&world, published(&world)));
+                    found.into_iter().map(|(_, guilt)| guilt).collect()
+                }
+                About::Index => index_guilt(&world).into_iter().collect(),
+                About::Version => version_guilt(&world).into_iter().collect(),
+            };
+            // A list whose leaves do not add up any more, or whose flaw shows in another place first, is caught all the same.
+            assert!(
+                !found.is_empty(),
+                "with ATTRIBUTION_SEED={seed}: world {n}: {name} was not found"
+            );
+            let found: Vec<String> = found.iter().map(|guilt| format!("{guilt:?}")).collect();
+            let named = found
+                .iter()
+                .any(|guilt| expected.iter().any(|name| guilt.starts_with(name)));
+            assert!(
+                named || !matches!(about, About::Batch),
+                "with ATTRIBUTION_SEED={seed}: world {n}: {name} gave {found:?}"
+            );
+            planted += 1;
+            if planted == rounds {
+                break;
+            }
+        }
+        assert_eq!(
+            planted, rounds,
+            "with ATTRIBUTION_SEED={seed}: too few worlds had a place for {name}"
+        );
+    }
+}
+
+#[test]
+fn an_honest_world_gives_no_evidence_and_misses_nothing() {
+    let seed = seed();
+    for n in 0..12 * u64::from(scale()) {
+        let world = World::new(seed.wrapping_add(n), n % 2 == 0);
+        let known = known(&world, published(&world));
+        assert_eq!(proved(&world, &known), [], "ATTRIBUTION_SEED={seed}, world {n}");
+        assert_eq!(missing(&known, |_| 0), [], "ATTRIBUTION_SEED={seed}, world {n}");
+        assert_eq!(index_guilt(&world), None, "ATTRIBUTION_SEED={seed}, world {n}");
+        assert_eq!(index::missing(&index_of(&world)), []);
+        assert_eq!(version_guilt(&world), None, "ATTRIBUTION_SEED={seed}, world {n}");
+        let (known, records) = contributions(&world);
+        assert!(version::duplicates(&known, &records).is_empty());
+    }
+}
+
+#[test]
+fn what_is_not_published_is_demanded_and_taken_from_the_chain() {
+    let seed = seed();
+    for n in 0..24 * u64::from(scale()) {
+        let mut rng = Rng(seed.wrapping_add(n));
+        let mut world = World::new(rng.next(), n % 2 == 0);
+        let Some(at) = world.answers.iter().position(|a| !a.attribution.list.is_empty()) else {
+            continue;
+        };
+        world.answers[at].attribution.list[0].score += 1;
+        world.recommit_answers(at);
+        let lies = !proved(&world, &known(&world, published(&world))).is_empty();
+        // The worker hides what would convict it: its answers' attributions and sketches.
+        let mut hidden = published(&world);
+        for shown in &mut hidden.answers {
+            (shown.attribution, shown.query) = (None, None);
+        }
+        let mut known = known(&world, hidden);
+        let mut demanded = 0;
+        while let Some(wanted) = missing(&known, |_| 0).first() {
+            let shown = reveal(&world, wanted).expect("the world has everything");
+            assert!(reveal_facts(&world).answers(wanted, &shown));
+            known.fill(&shown, &world.rule);
+            demanded += 1;
+            assert!(
+                demanded < 1_000,
+                "ATTRIBUTION_SEED={seed}, world {n}: {wanted:?} again"
+            );
+        }
+        assert_eq!(
+            !proved(&world, &known).is_empty(),
+            lies,
+            "ATTRIBUTION_SEED={seed}, world {n}: {demanded} pieces were demanded"
+        );
+        // Leaves that are not the committed ones count as missing: one place of their tree is demanded.
+        let mut other = published(&world);
+        other.parts.pop();
+        let known = again(&world, other);
+        let of_parts = missing(&known, |count| count - 1);
+        let count = world.ledger.header.parts.count;
+        assert_eq!(
+            of_parts.contains(&Wanted::Part(count.saturating_sub(1))),
+            count > 0,
+            "ATTRIBUTION_SEED={seed}, world {n}"
+        );
+    }
+}
+
+fn again(world: &World, published: Published) -> Known {
+    known(world, published)
+}
+
+#[test]
+fn copies_are_found_whoever_has_them() {
+    let seed = seed();
+    let mut found = 0;
+    for n in 0..20 {
+        let mut world = World::new(seed.wrapping_add(n), false);
+        let ids: Vec<u64> = world.chain.0.keys().copied().collect();
+        let (a, b) = (ids[0], ids[ids.len() - 1]);
+        if a == b || world.chain.0[&a].0.contributor == world.chain.0[&b].0.contributor {
+            continue;
+        }
+        let copied = world.chain.0[&a].1[0];
+        let (known, leaves) = world.chain.0.get_mut(&b).unwrap();
+        leaves.push(copied);
+        known.records = Tree::new(leaves).unwrap().root();
+        let (known, records) = contributions(&world);
+        let copies = version::duplicates(&known, &records);
+        let earlier = known.0[&a].reserved < known.0[&b].reserved;
+        let expected = if earlier { b } else { a };
+        assert!(
+            copies.iter().any(|(accused, evidence)| {
+                *accused == expected && judge_duplicate(&known, evidence).is_guilty()
+            }),
+            "ATTRIBUTION_SEED={seed}, world {n}"
+        );
+        found += 1;
+    }
+    assert!(found > 0);
 }

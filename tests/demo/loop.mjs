@@ -3,151 +3,13 @@
 // What is typed here is what a person types; each step's output is the program's own. Everything runs on this machine's
 // loopback, in .demo/, which is emptied first. DATA=dir takes your own texts instead of the shipped ones: one .jsonl, .md, .txt or
 // .csv file a contributor; ASK="a|b" your own questions. CI=1 ends when it is done; otherwise it stays up.
-import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { basename, dirname, extname, join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
-
-const root = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
-const target = process.env.CARGO_TARGET_DIR ?? join(process.env.HOME, '.cache/openledger/target');
-const bin = (name, variable) => process.env[variable] ?? join(target, 'release', name);
-const NODE = bin('openledger-node', 'OPENLEDGER_NODE');
-const WORKER = bin('openledger-worker', 'OPENLEDGER_WORKER');
-const LIAR = bin('openledger-liar', 'OPENLEDGER_LIAR');
-const CLI = bin('openledger', 'OPENLEDGER_CLI');
-const home = join(root, process.env.DEMO_DIR ?? '.demo');
-const shipped = join(root, 'gpu-offchain/shipped');
-const port = (name, usual) => Number(process.env[name] ?? usual);
-const RPC = port('RPC_PORT', 9944);
-const ETH = port('ETH_RPC_PORT', 8545);
-const HTTP = port('WORKER_PORT', 8700);
-const LIE = port('LIAR_PORT', 8701);
-const nodeUrl = `ws://127.0.0.1:${RPC}`;
-const ci = Boolean(process.env.CI);
-
-const started = Date.now();
-const children = [];
-const stages = [];
-let stage;
-let fail;
-/** Fails when a program that must stay up has stopped. */
-const broken = new Promise((_, reject) => (fail = reject));
-broken.catch(() => {});
-
-const bold = (text) => (process.stdout.isTTY ? `\x1b[1m${text}\x1b[0m` : text);
-const dim = (text) => (process.stdout.isTTY ? `\x1b[2m${text}\x1b[0m` : text);
-
-/** Starts the next numbered stage and notes how long the last one took. */
-function begin(title) {
-    end();
-    stage = { title, from: Date.now() };
-    console.log(`\n${bold(`${stages.length + 1}. ${title}`)}`);
-}
-function end() {
-    if (stage) stages.push({ title: stage.title, seconds: (Date.now() - stage.from) / 1000 });
-    stage = undefined;
-}
-
-class Failed extends Error {}
-
-/** Makes a worker's folder: its account is of the development phrase too, its receipt key and secret are random. */
-function worker(name, data) {
-    mkdirSync(data, { recursive: true });
-    writeFileSync(join(data, 'account.key'), `//demo//${name}\n`, { mode: 0o600 });
-    const made = spawnSync(WORKER, ['init', '--data', data], { encoding: 'utf8' });
-    if (made.status !== 0) throw new Failed(`openledger-worker init: ${made.stderr}`);
-    return JSON.parse(made.stdout).account;
-}
-
-function logs(name) {
-    return join(home, `${name}.log`);
-}
-
-/** Starts a program that stays up, its output in .demo/NAME.log. */
-function start(name, program, args) {
-    const out = openSync(logs(name), 'a');
-    // Under SUPERVISE a program that is killed is started again (tests/demo/kills.mjs kills it).
-    const again = 'trap "kill -TERM \\$!; wait; exit 0" TERM; while true; do "$@" & wait $!; sleep 0.3; done';
-    const supervised = process.env.SUPERVISE && ['node', 'worker'].includes(name);
-    const command = supervised ? ['bash', ['-c', again, name, program, ...args]] : [program, args];
-    const child = spawn(command[0], command[1], { stdio: ['ignore', out, out], cwd: home });
-    writeFileSync(join(home, `${name}.pid`), `${child.pid}\n`);
-    child.on('error', (error) => {
-        throw new Failed(`cannot start ${program}: ${error.message}; run make build`);
-    });
-    child.on('exit', (code) => {
-        child.gone = true;
-        if (child.asked) return;
-        const end = readFileSync(logs(name), 'utf8').trimEnd().split('\n').slice(-15).join('\n');
-        fail(new Failed(`${name} stopped with ${code}; the end of ${logs(name)}:\n${end}`));
-    });
-    children.push(child);
-    return child;
-}
-
-async function stop() {
-    for (const child of children) child.asked = true;
-    for (const child of children) if (!child.gone) child.kill('SIGTERM');
-    for (const child of children) while (!child.gone) await sleep(50);
-}
-
-const sleep = (millis) => new Promise((done) => setTimeout(done, millis));
-
-/** Waits until `probe` returns something, or says what it waited for. */
-async function until(what, seconds, probe) {
-    const limit = Date.now() + seconds * 1000;
-    for (;;) {
-        let last;
-        try {
-            const value = await probe();
-            if (value) return value;
-        } catch (error) {
-            if (error instanceof Failed) throw error;
-            last = error;
-        }
-        if (Date.now() > limit) throw new Failed(`${what}: not within ${seconds} s${last ? ` (${last.message})` : ''}`);
-        await sleep(300);
-    }
-}
-
-const get = async (url) => {
-    const answer = await fetch(url);
-    if (!answer.ok) throw new Error(`${url}: ${answer.status}`);
-    return answer.json();
-};
-
-/** One person: a key file, and what was said in its name. */
-class Person {
-    constructor(name, worker = HTTP) {
-        this.name = name;
-        this.file = join(home, 'keys', name);
-        this.worker = worker;
-        this.dev = undefined;
-    }
-    args(args) {
-        const key = this.dev ? ['--dev-key', this.dev] : ['--key', this.file];
-        return ['--node', nodeUrl, '--worker', `http://127.0.0.1:${this.worker}`, '--data', join(home, 'people', this.name), ...key, ...args];
-    }
-    /** Types a command and shows what it prints; fails if it fails. */
-    types(...args) {
-        console.log(dim(`${this.name} $ openledger ${args.map(quote).join(' ')}`));
-        const result = spawnSync(CLI, this.args(args), { stdio: ['ignore', 'inherit', 'inherit'] });
-        if (result.error) throw new Failed(`cannot start ${CLI}: ${result.error.message}; run make build`);
-        return result.status;
-    }
-    does(...args) {
-        const status = this.types(...args);
-        if (status !== 0) throw new Failed(`openledger ${args.join(' ')} ended with ${status}`);
-    }
-    /** The same command's JSON, unseen. */
-    asks(...args) {
-        const result = spawnSync(CLI, this.args([...args, '--json']), { encoding: 'utf8', maxBuffer: 1 << 28 });
-        if (result.status !== 0) throw new Failed(`openledger ${args.join(' ')}: ${result.stdout}${result.stderr}`);
-        return JSON.parse(result.stdout.trim().split('\n').at(-1));
-    }
-}
-
-const quote = (text) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text}'`);
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { basename, extname, join, resolve } from 'node:path';
+import {
+    begin, ci, CLI, ETH, Failed, get, home, HTTP, LIAR, LIE, logs, need, NODE, nodeUrl, Person, play, RPC, shipped, start, tellStages,
+    until, worker, WORKER,
+} from './lib.mjs';
 
 /** The contributors and their files: DATA's, else the shipped ones. */
 function contributions() {
@@ -168,10 +30,6 @@ function questions() {
     if (process.env.DATA) return ['What is this about?', 'What matters most?'];
     const all = readFileSync(join(shipped, 'corpora/heldout.jsonl'), 'utf8').trim().split('\n').map((line) => JSON.parse(line));
     return [all[0].prompt, all[40].prompt];
-}
-
-function need(file, what) {
-    if (!existsSync(file)) throw new Failed(`${file} is not there: run make build (${what})`);
 }
 
 async function main() {
@@ -209,12 +67,12 @@ async function main() {
     ], { encoding: 'utf8' });
     if (registered.status !== 0) throw new Failed(`openledger-worker register: ${registered.stderr}`);
     process.stdout.write(registered.stdout);
-    const run = (data, http, more = []) => [
-        'run', '--data', data, '--base', join(shipped, 'base'), '--node', nodeUrl, '--listen', `127.0.0.1:${http}`, '--admin', `127.0.0.1:${http + 10}`,
-        '--batch-receipts', '2',
-        '--batch-seconds', '5', ...more,
+    const run = (data, http, receipts) => [
+        'run', '--data', data, '--base', join(shipped, 'base'), '--node', nodeUrl, '--listen', `127.0.0.1:${http}`,
+        '--admin', `127.0.0.1:${http + 10}`,
+        '--batch-receipts', String(receipts), '--batch-seconds', '5',
     ];
-    start('worker', WORKER, run(join(home, 'worker'), HTTP));
+    start('worker', WORKER, run(join(home, 'worker'), HTTP, 2));
     await until('the worker answers', 60, async () => (await get(`http://127.0.0.1:${HTTP}/health`)).status === 'ok');
 
     begin(`A Datanet, and ${people.length} contributors`);
@@ -234,7 +92,13 @@ async function main() {
     await until('the worker serves the model', 60, async () => (await get(`http://127.0.0.1:${HTTP}/v1/models`)).data.length > 0);
     for (const question of questions()) consumer.does('chat', 'commons-answers', question, '--seed', '7');
 
-    begin('The batch stands: everyone is credited and claims');
+    begin('The batch stands: data is shown on demand, everyone is credited and claims');
+    const submitted = await until('the batch is in a final block', 120, async () => {
+        const { batches } = await get(`http://127.0.0.1:${HTTP}/v1/batches`);
+        return batches.find((one) => ['open', 'credited'].includes(one.state));
+    });
+    console.log('a stranger pays the chain to see the sketch behind the first answer, and the worker shows it by itself:');
+    await until('the worker shows what is asked for', 60, () => watcher.types('request', String(submitted.id), 'query:0') === 0);
     const batch = await until('the batch is credited', 120, async () => {
         const { batches } = await get(`http://127.0.0.1:${HTTP}/v1/batches`);
         return batches.find((one) => one.state === 'credited');
@@ -261,7 +125,7 @@ async function main() {
     }
     writeFileSync(join(home, 'shares.json'), JSON.stringify(shares, null, 2));
 
-    begin('A second worker that lies about one score');
+    begin('A second worker that lies: about a score, about who is credited, and by showing nothing');
     const dishonest = join(home, 'liar');
     const liar = worker('liar', dishonest);
     alice.asks('send', liar, '5000');
@@ -273,18 +137,29 @@ async function main() {
         if (result.status !== 0) throw new Failed(`openledger-worker ${args[0]}: ${result.stderr}`);
         process.stdout.write(result.stdout);
     }
-    start('liar', LIAR, run(dishonest, LIE));
+    const lie = join(home, 'lie');
+    writeFileSync(lie, 'nothing');
+    start('liar', LIAR, [`@${lie}`, ...run(dishonest, LIE, 1)]);
     await until('the liar serves the model', 60, async () => (await get(`http://127.0.0.1:${LIE}/v1/models`)).data.length > 0);
     const victim = Object.assign(new Person('consumer', LIE), {});
     victim.does('channel', 'open', '20');
-    victim.does('chat', 'commons-answers', questions()[0], '--seed', '7');
-    console.log('a watcher, which reads only the chain and what workers publish:');
-    const lied = await until('the liar submits its batch', 60, async () => {
-        const { batches } = await get(`http://127.0.0.1:${LIE}/v1/batches`);
-        return batches.find((one) => one.state === 'open')?.id;
-    });
-    const status = watcher.types('watch', '--from', String(lied), '--batches', '1');
-    if (status !== 1) throw new Failed(`the watcher ended with ${status}: 1 says that it found and proved a lie`);
+    let last = submitted.id;
+    for (const [word, what] of [
+        ['score', 'it doubles the score of the first row'],
+        ['credit', 'it takes the credit of a contributor'],
+        ['withheld', 'it publishes nothing of its batch, and does not show it when the chain demands it'],
+    ]) {
+        console.log(`\n${what}:`);
+        writeFileSync(lie, word);
+        victim.does('chat', 'commons-answers', questions()[0], '--seed', '7');
+        last = await until('the liar submits its batch', 60, async () => {
+            const { batches } = await get(`http://127.0.0.1:${LIE}/v1/batches`);
+            return batches.find((one) => one.state === 'open' && one.id > last)?.id;
+        });
+        console.log('a watcher, which reads only the chain and what workers publish:');
+        const status = watcher.types('watch', '--from', String(last), '--batches', '1', '--only', 'batches');
+        if (status !== 1) throw new Failed(`the watcher ended with ${status}: 1 says that it found and proved a lie`);
+    }
 
     begin('The supply');
     watched.asked = true;
@@ -292,11 +167,7 @@ async function main() {
     const followed = readFileSync(logs('supply'), 'utf8').trim().split('\n');
     console.log(followed.at(-1));
     alice.does('supply');
-    end();
-
-    console.log(`\n${bold('How long each stage took')}`);
-    for (const { title, seconds } of stages) console.log(`  ${seconds.toFixed(1).padStart(6)} s  ${title}`);
-    console.log(`  ${((Date.now() - started) / 1000).toFixed(1).padStart(6)} s  in all`);
+    tellStages();
     if (ci) return;
     console.log(`\nStill running; Ctrl-C ends it.
   the answers with their sources   http://127.0.0.1:${HTTP}/
@@ -305,12 +176,4 @@ async function main() {
     await new Promise((done) => process.on('SIGINT', done));
 }
 
-process.on('SIGTERM', () => stop().then(() => process.exit(143)));
-try {
-    await Promise.race([main(), broken]);
-} catch (error) {
-    console.error(error instanceof Failed ? `\ndemo: ${error.message}\nlogs: ${home}` : error);
-    process.exitCode = 1;
-} finally {
-    await stop();
-}
+await play('demo', main);

@@ -7,7 +7,7 @@ import { choose, FLAGS, random, readOptions } from './lib/options.mjs'
 import { Processes, stopLeftovers } from './lib/processes.mjs'
 import { Run } from './lib/run.mjs'
 
-const SCENARIOS = ['up', 'smoke', 'steady', 'faults', 'upgrade', 'equivocation']
+const SCENARIOS = ['up', 'smoke', 'steady', 'faults', 'upgrade', 'equivocation', 'lies']
 
 async function usage() {
   console.log('usage: scripts/net.sh [scenario] [flags]\n\nscenarios:')

@@ -112,7 +112,7 @@ const METHODS: [&str; 3] = ["attribution", "bag of words", "nearest neighbour"];
 
 fn main() -> Result<()> {
     let args = Args::parse();
-    let base = Base::load(&args.base)?;
+    let base = Base::load(&args.base, &openledger_worker::device::Options::default())?;
     let mut names: Vec<String> = std::fs::read_dir(&args.corpora)?
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
         .filter_map(|name| name.strip_suffix(".jsonl").map(String::from))

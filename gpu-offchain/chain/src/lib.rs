@@ -51,7 +51,7 @@ pub use connection::{Chain, DEV_CHAIN_ID};
 pub use error::{Error, Result};
 pub use events::{Event, Included};
 pub use key::{Key, SignatureChecks};
-pub use read::{At, Block, Head, MapKey, Read};
+pub use read::{requested, At, Block, Head, MapKey, Read};
 pub use supply::{Balance, Supply};
 pub use text::{open, parse_account, parse_open, ss58};
 

@@ -2,7 +2,11 @@
 
 use crate::{Chain, Error, Result};
 use codec::{Decode, DecodeAll};
-use openledger_protocol::{storage, Hash};
+use openledger_attribution::verdict::Wanted;
+use openledger_protocol::{
+    disputes::{Committed, Disputed},
+    storage, Hash,
+};
 use std::fmt;
 use subxt_rpcs::client::rpc_params;
 
@@ -100,7 +104,7 @@ impl<T> Read<Option<T>> {
 }
 
 /// Keys of maps under `Twox64Concat`, which stand readable in the full key.
-pub trait MapKey: Ord + Sized {
+pub trait MapKey: Sized {
     /// Reads them off what follows the map's prefix.
     fn read(from: &mut &[u8]) -> Option<Self>;
 }
@@ -116,12 +120,20 @@ macro_rules! map_keys {
     )*};
 }
 
-map_keys!(u32, u64, Hash);
+map_keys!(u32, u64, Hash, Committed, Disputed, Wanted);
 
 impl<A: MapKey, B: MapKey> MapKey for (A, B) {
     fn read(from: &mut &[u8]) -> Option<Self> {
         Some((A::read(from)?, B::read(from)?))
     }
+}
+
+/// What a request for data is about, off the full key of [`storage::request`].
+pub fn requested(key: &[u8]) -> Option<(Committed, Wanted)> {
+    let prefix = storage::value("Attribution", "Requests");
+    let mut rest = key.strip_prefix(prefix.as_slice())?;
+    let read = MapKey::read(&mut rest)?;
+    rest.is_empty().then_some(read)
 }
 
 impl Chain {
@@ -209,7 +221,7 @@ impl Chain {
     }
 
     /// A whole map whose keys stand behind their twox-64, sorted by these keys.
-    pub async fn entries<K: MapKey, T: Decode>(
+    pub async fn entries<K: MapKey + Ord, T: Decode>(
         &self,
         pallet: &str,
         item: &str,
@@ -276,6 +288,12 @@ mod tests {
         assert!(rest.is_empty());
         let mut short = &key[prefix.len()..key.len() - 1];
         assert_eq!(<(u64, u32)>::read(&mut short), None);
+
+        let asked = (Committed::Index([3; 32]), Wanted::Suffixes((1, 70_000, 9)));
+        let key = storage::request(asked.0, asked.1);
+        assert_eq!(requested(&key), Some(asked));
+        assert_eq!(requested(&key[..key.len() - 1]), None);
+        assert_eq!(requested(&storage::sample(1)), None);
     }
 
     #[test]

@@ -330,6 +330,15 @@ impl Chain {
 
     /// Where in a block these bytes are.
     async fn position(&self, block: Block, bytes: &[u8]) -> Result<Option<u32>> {
+        let all = self.extrinsics(block).await?;
+        Ok((0..)
+            .zip(all)
+            .find(|(_, extrinsic)| extrinsic == bytes)
+            .map(|(index, _)| index))
+    }
+
+    /// The extrinsics of a block, in order, as they stand in it.
+    pub async fn extrinsics(&self, block: Block) -> Result<Vec<Vec<u8>>> {
         #[derive(serde::Deserialize)]
         struct Signed {
             block: Body,
@@ -340,12 +349,8 @@ impl Chain {
         }
         let method = "chain_getBlock";
         let body: Option<Signed> = self.request(method, rpc_params![hex_of(&block.hash)]).await?;
-        for (index, extrinsic) in (0..).zip(body.map(|body| body.block.extrinsics).unwrap_or_default()) {
-            if bytes_of(method, &extrinsic)? == bytes {
-                return Ok(Some(index));
-            }
-        }
-        Ok(None)
+        let all = body.map(|body| body.block.extrinsics).unwrap_or_default();
+        all.iter().map(|extrinsic| bytes_of(method, extrinsic)).collect()
     }
 
     /// The hash of the block at a height, for those who only need that.

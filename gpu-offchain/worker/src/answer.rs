@@ -10,13 +10,15 @@
 //! kill after it costs nothing: the answer waits for its receipt and is attributed at the next start.
 
 use crate::{
+    attribute::Attributed,
     db::{AnswerRow, ChoiceRow, Probability, ReceiptRow},
+    draws,
     error::{Error, Result},
     formats::{hex0x, output_leaves, root_hash},
     payment::{Order, Wanted},
     state::{lock, Claim, Worker},
 };
-use openledger_attribution::{attribution::Bounds, receipt::Receipt, wire::Object};
+use openledger_attribution::{attribution::Bounds, hash::NONE, receipt::Receipt, wire::Object};
 use openledger_engine::{Ask, Event, Finish, Model, Params, Request, Sampling, Ticket};
 use openledger_protocol::Hash;
 use std::{
@@ -373,7 +375,7 @@ pub fn resume(worker: &Arc<Worker>) -> Result<()> {
     Ok(())
 }
 
-/// Attributes one stored answer and signs its receipt.
+/// Attributes one stored answer, unless that waits for a draw, and signs its receipt.
 fn attribute(worker: &Worker, voucher: &Hash) -> Result<Hash> {
     let answer = worker
         .db
@@ -382,6 +384,60 @@ fn attribute(worker: &Worker, voucher: &Hash) -> Result<Hash> {
     if let Some(receipt) = answer.receipt {
         return Ok(receipt);
     }
+    let terms = &answer.terms;
+    let is_sampled = worker.config.sample > 0;
+    let mut attributed = (!is_sampled).then(|| shaped(worker, &answer)).transpose()?;
+
+    let count = |tokens: &[u32]| u32::try_from(tokens.len()).unwrap_or(u32::MAX);
+    let (input_tokens, output_tokens) = (count(&answer.prompt), count(&answer.output));
+    let fee = terms
+        .tariff
+        .fee(input_tokens, output_tokens)
+        .and_then(|fee| fee.total());
+    let mut receipt = Receipt {
+        worker: worker.account(),
+        voucher: answer.voucher,
+        signature: answer.signature,
+        terms: *terms,
+        input_tokens,
+        output_tokens,
+        fee: fee.ok_or_else(|| Error::Internal("the fee passes 2^128 planck".into()))?,
+        output: root_hash(&output_leaves(&answer.output, &answer.salt))?,
+        attribution: attributed
+            .as_ref()
+            .map_or(NONE, |attributed| attributed.attribution.hash()),
+    };
+    // Nothing is signed that anybody could prove wrong by looking at it.
+    receipt
+        .check()
+        .map_err(|flaw| Error::Internal(format!("the receipt breaks a rule: {flaw:?}")))?;
+    if let Some(attributed) = &mut attributed {
+        worker.attribute.sign(&mut receipt, attributed);
+    }
+    kill_point!("answer-attributed");
+    let (attribution, query) = match attributed {
+        Some(attributed) => (attributed.attribution, attributed.query),
+        None => draws::nothing(),
+    };
+    let signature = worker.receipt_key.sign(&receipt.signing_message());
+    let hash = worker.db.add_receipt(
+        voucher,
+        ReceiptRow {
+            number: 0,
+            signed: now(),
+            receipt,
+            signature,
+            attribution,
+            query,
+            batch: None,
+        },
+    )?;
+    kill_point!("receipt-stored");
+    Ok(hash)
+}
+
+/// What shaped a stored answer.
+pub(crate) fn shaped(worker: &Worker, answer: &AnswerRow) -> Result<Attributed> {
     let terms = &answer.terms;
     let served = worker
         .serving
@@ -396,54 +452,17 @@ fn attribute(worker: &Worker, voucher: &Hash) -> Result<Hash> {
     let attributed = worker
         .attribute
         .attribute(&served, &answer.prompt, &answer.outputs())?;
-
-    let count = |tokens: &[u32]| u32::try_from(tokens.len()).unwrap_or(u32::MAX);
-    let (input_tokens, output_tokens) = (count(&answer.prompt), count(&answer.output));
-    let fee = terms
-        .tariff
-        .fee(input_tokens, output_tokens)
-        .and_then(|fee| fee.total());
-    let receipt = Receipt {
-        worker: worker.account(),
-        voucher: answer.voucher,
-        signature: answer.signature,
-        terms: *terms,
-        input_tokens,
-        output_tokens,
-        fee: fee.ok_or_else(|| Error::Internal("the fee passes 2^128 planck".into()))?,
-        output: root_hash(&output_leaves(&answer.output, &answer.salt))?,
-        attribution: attributed.attribution.hash(),
-    };
-    // Nothing is signed that anybody could prove wrong by looking at it.
-    receipt
-        .check()
-        .map_err(|flaw| Error::Internal(format!("the receipt breaks a rule: {flaw:?}")))?;
     let header = served.index.header();
     let bounds = Bounds {
         top: header.rules.top,
         rows: header.rows.count,
         records: header.corpus.count,
         corpus: u64::try_from(header.verbatim.tokens.sum).unwrap_or(u64::MAX),
-        output: output_tokens,
+        output: u32::try_from(answer.output.len()).unwrap_or(u32::MAX),
     };
     attributed
         .attribution
         .check(&bounds)
         .map_err(|flaw| Error::Internal(format!("the attribution breaks a rule: {flaw:?}")))?;
-    kill_point!("answer-attributed");
-    let signature = worker.receipt_key.sign(&receipt.signing_message());
-    let hash = worker.db.add_receipt(
-        voucher,
-        ReceiptRow {
-            number: 0,
-            signed: now(),
-            receipt,
-            signature,
-            attribution: attributed.attribution,
-            query: attributed.query,
-            batch: None,
-        },
-    )?;
-    kill_point!("receipt-stored");
-    Ok(hash)
+    Ok(attributed)
 }

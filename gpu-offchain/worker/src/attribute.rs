@@ -1,12 +1,20 @@
 //! What shaped an answer: its gradient, its sketch, its list.
 
 use crate::{
+    db::{BatchRow, ReceiptRow},
     error::{Error, Result},
     models::Served,
 };
-use openledger_attribution::{attribution::Attribution, sketch::Sketch};
+use openledger_attribution::{
+    attribution::Attribution,
+    batch::{BatchHeader, Ledger as Credits},
+    receipt::Receipt,
+    sketch::Sketch,
+    verdict::Wanted,
+};
 use openledger_influence::{available_threads, cpu_backend};
 use openledger_model::Example;
+use std::path::Path;
 
 /// An attribution and the sketch it rests on.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,10 +25,42 @@ pub struct Attributed {
     pub query: Sketch,
 }
 
-/// Attributes answers.
+/// A batch that is about to be committed to.
+pub struct Made<'a> {
+    /// Its headers and leaves.
+    pub batch: &'a mut BatchRow,
+    /// Its receipts, in the order of the leaves.
+    pub receipts: &'a mut [ReceiptRow],
+}
+
+/// Attributes answers. What else a worker could lie about is here too: by default nothing is changed or held back.
 pub trait Attribute: Send + Sync + 'static {
     /// What of the generation's index shaped an answer, given `prompt`: the tokens of each of its choices are in `outputs`.
     fn attribute(&self, served: &Served, prompt: &[u32], outputs: &[&[u32]]) -> Result<Attributed>;
+
+    /// The receipt that is about to be signed, and what it commits to, as they come out of all checks.
+    fn sign(&self, _receipt: &mut Receipt, _attributed: &mut Attributed) {}
+
+    /// The batch that is about to be committed to, as it was settled.
+    fn commit(&self, _made: Made<'_>) {}
+
+    /// What the draws of a sampled batch are answered with.
+    fn answer_draws(&self, _batch: &BatchHeader, _credits: &mut Credits) {}
+
+    /// The folder of an index that is about to be committed to, as it was built.
+    fn deliver(&self, _index: &Path) -> Result<()> {
+        Ok(())
+    }
+
+    /// Whether what stands behind batches is published.
+    fn publishes(&self) -> bool {
+        true
+    }
+
+    /// Whether a paid request for data is answered. Who does not is condemned.
+    fn shows(&self, _wanted: &Wanted) -> bool {
+        true
+    }
 }
 
 /// The one way that no challenge can touch: the list as the index and the sketch give it.

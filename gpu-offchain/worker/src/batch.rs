@@ -4,13 +4,17 @@
 //! receipts ─▶ prepared (stored, with the chain's next batch number) ─▶ in a block ─▶ in a final block ─▶ settled, credited
 //! ```
 //!
+//! A sampled batch's draws are answered before its window begins ([`draws`](crate::draws)).
+//!
 //! One batch is on its way at a time, so that the next one's cursors are those it leaves. Before a prepared batch is
 //! submitted, again or for the first time, the chain is searched for it: a kill between submitting and noting it costs at
 //! most a refused transaction, never a second payment, since a channel's cursor moves once.
 
 use crate::{
     answer::now,
+    attribute::Made,
     db::{BatchRow, BatchState, ReceiptRow},
+    draws,
     error::{Error, Result},
     formats::hex0x,
     ledger::{self, Head},
@@ -18,7 +22,7 @@ use crate::{
 };
 use openledger_attribution::{
     attribution::Attribution,
-    batch::{settle, BatchHeader, ChannelLeaf},
+    batch::{settle, BatchHeader, ChannelLeaf, Ledger as Credits},
     fee::{Parts, Tariff},
     receipt::Receipt,
     tree::{Root, Tree},
@@ -27,6 +31,7 @@ use openledger_protocol::{
     batches::{Batch, BatchStage},
     calls,
     channels::ChannelClaim,
+    disputes::Committed,
     storage, Account, Hash,
 };
 use std::{
@@ -49,26 +54,11 @@ const EXPIRY_NEAR: u64 = 30;
 
 /// Makes, submits, settles and credits batches. Never returns.
 pub async fn run(worker: Arc<Worker>) {
-    let mut failures = 0u32;
-    loop {
-        match round(&worker).await {
-            Ok(()) => failures = 0,
-            Err(error) => {
-                failures += 1;
-                tracing::warn!(%error, failures, "batches wait");
-                // What failed may fail again at once, and a transaction that fails in its block costs its fee.
-                tokio::time::sleep(worker.config.poll * (1 << failures.min(6))).await;
-            }
-        }
-        tokio::select! {
-            () = worker.batches_changed.notified() => {}
-            () = tokio::time::sleep(worker.config.poll) => {}
-        }
-    }
+    crate::repeat(&worker, "batches", &worker.batches_changed, || round(&worker)).await;
 }
 
 /// One look at everything that can move.
-pub async fn round(worker: &Worker) -> Result<()> {
+pub async fn round(worker: &Arc<Worker>) -> Result<()> {
     let mut is_under_way = false;
     let mut failed = None;
     for (number, row) in worker.db.active_batches()? {
@@ -94,10 +84,16 @@ pub async fn round(worker: &Worker) -> Result<()> {
     failed.map_or(Ok(()), Err)
 }
 
-/// What all receipts of a batch share.
-fn kind(receipt: &Receipt) -> (u64, u32, Hash, Tariff) {
+/// What all receipts of a batch share: model, generation, index, tariff, and whether they wait for a draw.
+fn kind(receipt: &Receipt) -> (u64, u32, Hash, Tariff, bool) {
     let terms = &receipt.terms;
-    (terms.model, terms.generation, terms.index, terms.tariff)
+    (
+        terms.model,
+        terms.generation,
+        terms.index,
+        terms.tariff,
+        receipt.is_deferred(),
+    )
 }
 
 /// The receipts that can be batched with the first one: of its kind, and each channel's without a gap from its cursor.
@@ -196,16 +192,17 @@ async fn prepare(worker: &Worker) -> Result<()> {
                 to: on_chain.cursor,
             });
         }
-        answers.push((row.receipt, Some(row.attribution.clone())));
+        let attribution = (!row.receipt.is_deferred()).then(|| row.attribution.clone());
+        answers.push((row.receipt, attribution));
     }
-    let (model, generation, index, tariff) = kind(&answers[0].0);
+    let (model, generation, index, tariff, is_sampled) = kind(&answers[0].0);
     let order = BatchHeader {
         worker: worker.account(),
         model,
         generation,
         index,
         tariff,
-        draws: 0,
+        draws: if is_sampled { draws::count(worker) } else { 0 },
         minimum: worker.config.min_credit,
         channels: Root::EMPTY,
         receipts: Root::EMPTY,
@@ -213,7 +210,13 @@ async fn prepare(worker: &Worker) -> Result<()> {
     };
     let (settled, ledger) =
         settle(&order, &cursors, &answers).map_err(|error| Error::part("settling", error))?;
-    let ledger = ledger.ok_or_else(|| Error::Internal("a full batch without credits".into()))?;
+    // A sampled batch's are known when its draws are.
+    let ledger = ledger.unwrap_or_else(|| Credits {
+        header: draws::no_credits(&settled.header),
+        answers: Vec::new(),
+        parts: Vec::new(),
+        credits: Vec::new(),
+    });
     let claims = settled.channels.iter().filter_map(|leaf| {
         let row = last.get(&leaf.channel)?;
         Some(ChannelClaim {
@@ -223,7 +226,7 @@ async fn prepare(worker: &Worker) -> Result<()> {
             receipt: openledger_attribution::wire::Object::hash(&row.receipt),
         })
     });
-    let row = BatchRow {
+    let mut row = BatchRow {
         from: ledger::next_batch(&*worker.ledger, Head::Finalized).await?,
         header: settled.header,
         credits_header: ledger.header,
@@ -234,7 +237,17 @@ async fn prepare(worker: &Worker) -> Result<()> {
         credits: ledger.credits,
         state: BatchState::Prepared,
     };
-    let number = worker.db.add_batch(&row)?;
+    let mut receipts = Vec::with_capacity(row.receipts.len());
+    for leaf in &row.receipts {
+        let stored = worker.db.receipt(&leaf.receipt)?;
+        receipts
+            .push(stored.ok_or_else(|| Error::Internal("a batch of a receipt that is not stored".into()))?);
+    }
+    worker.attribute.commit(Made {
+        batch: &mut row,
+        receipts: &mut receipts,
+    });
+    let number = worker.db.add_batch(&row, &receipts)?;
     kill_point!("batch-prepared");
     tracing::info!(
         batch = number,
@@ -285,8 +298,12 @@ async fn submit(worker: &Worker, number: u64, row: &BatchRow) -> Result<bool> {
 }
 
 /// Settles a batch whose window has passed and credits its contributors.
-async fn close(worker: &Worker, number: u64, id: u64, row: &BatchRow) -> Result<()> {
+async fn close(worker: &Arc<Worker>, number: u64, id: u64, row: &BatchRow) -> Result<()> {
     let on_chain = ledger::batch(&*worker.ledger, id, Head::Best).await?;
+    let is_waiting = row.header.is_sampled() && on_chain.stage == BatchStage::Open;
+    if is_waiting && !draws::advance(worker, number, id, row).await? {
+        return Ok(());
+    }
     let credited = match on_chain.stage {
         BatchStage::Condemned { guilt } => {
             tracing::error!(batch = id, ?guilt, "a batch was proved wrong");
@@ -297,6 +314,9 @@ async fn close(worker: &Worker, number: u64, id: u64, row: &BatchRow) -> Result<
             if head.number < on_chain.closes || on_chain.challenges > 0 {
                 return Ok(());
             }
+            if ledger::open_requests(&*worker.ledger, Committed::Batch(id), Head::Best).await? > 0 {
+                return Ok(());
+            }
             worker.ledger.submit(&calls::attribution::settle(id)).await?;
             kill_point!("batch-settled");
             tracing::info!(batch = id, "settled a batch");
@@ -304,7 +324,8 @@ async fn close(worker: &Worker, number: u64, id: u64, row: &BatchRow) -> Result<
         }
         BatchStage::Settled { credited } => credited,
     };
-    let count = row.credits_header.credits.count;
+    // Draws that were not answered in time credit nobody, whatever is stored here.
+    let count = on_chain.credits.credits.count;
     if credited < count {
         let end = count.min(credited + MOST_CREDITS);
         let part = usize::try_from(credited).ok().zip(usize::try_from(end).ok());

@@ -7,7 +7,11 @@ use crate::error::{Error, Result};
 use codec::{Decode, DecodeAll, Encode};
 use openledger_attribution::{
     attribution::Attribution,
-    batch::{BatchHeader, ChannelLeaf, CreditLeaf, CreditsHeader, PartLeaf, ReceiptLeaf},
+    batch::{
+        BatchHeader, ChannelLeaf, CreditLeaf, CreditsHeader, DrawLeaf, Ledger as Credits, PartLeaf,
+        ReceiptLeaf,
+    },
+    hash::NONE,
     receipt::Receipt,
     sketch::Sketch,
     voucher::{Signature, Terms, Voucher},
@@ -37,6 +41,9 @@ const BATCHES: TableDefinition<u64, &[u8]> = TableDefinition::new("batches");
 const ACTIVE: TableDefinition<u64, ()> = TableDefinition::new("active");
 /// Number of a batch on the chain, to its number here.
 const ON_CHAIN: TableDefinition<u64, u64> = TableDefinition::new("on_chain");
+
+/// What the draws of a sampled batch were answered with, by the batch's number here.
+const DRAWS: TableDefinition<u64, &[u8]> = TableDefinition::new("draws");
 
 /// Layout of this file. An older one is migrated or refused.
 const FORMAT: u32 = 1;
@@ -182,12 +189,19 @@ pub struct ReceiptRow {
     pub receipt: Receipt,
     /// The worker's signature.
     pub signature: [u8; 64],
-    /// Its attribution.
+    /// Its attribution; names no query until a deferred receipt is drawn.
     pub attribution: Attribution,
     /// The query sketch behind it.
     pub query: Sketch,
     /// The batch here that took it.
     pub batch: Option<u64>,
+}
+
+impl ReceiptRow {
+    /// Whether what shaped the answer was computed.
+    pub fn is_attributed(&self) -> bool {
+        self.attribution.query != NONE
+    }
 }
 
 /// How far a channel's answers have come.
@@ -304,6 +318,7 @@ impl Db {
             tx.open_table(BATCHES)?;
             tx.open_table(ACTIVE)?;
             tx.open_table(ON_CHAIN)?;
+            tx.open_table(DRAWS)?;
             let mut meta = tx.open_table(META)?;
             let expected: [(&str, &[u8], &str); 3] = [
                 ("format", &FORMAT.to_be_bytes(), "another version of this program"),
@@ -546,6 +561,22 @@ impl Db {
         Ok(found)
     }
 
+    /// Stores what shaped a drawn answer.
+    pub fn set_attribution(&self, receipt: &Hash, attribution: &Attribution, query: &Sketch) -> Result<()> {
+        self.write(|tx| {
+            let mut receipts = tx.open_table(RECEIPTS)?;
+            let stored = receipts
+                .get(*receipt)?
+                .map(|bytes| parse::<ReceiptRow>(bytes.value()))
+                .transpose()?;
+            let mut stored = stored
+                .ok_or_else(|| Error::Internal("an attribution of a receipt that is not stored".into()))?;
+            (stored.attribution, stored.query) = (attribution.clone(), query.clone());
+            receipts.insert(*receipt, row(&stored).as_slice())?;
+            Ok(())
+        })
+    }
+
     /// How far a channel's answers have come; nothing before its first.
     pub fn channel(&self, channel: u64) -> Result<Option<ChannelRow>> {
         self.get(CHANNELS, channel)
@@ -553,33 +584,55 @@ impl Db {
 
     // ---- batches
 
-    /// Stores a batch and takes its receipts, in one go. Returns its number here.
-    pub fn add_batch(&self, batch: &BatchRow) -> Result<u64> {
+    /// Stores a batch and its receipts, in one go: they are those of its leaves, and belong to it from then on. Returns its
+    /// number here.
+    pub fn add_batch(&self, batch: &BatchRow, receipts: &[ReceiptRow]) -> Result<u64> {
+        use openledger_attribution::wire::Object;
         self.write(|tx| {
             let mut batches = tx.open_table(BATCHES)?;
             let number = numbered(&batches)?;
-            let mut receipts = tx.open_table(RECEIPTS)?;
+            let mut table = tx.open_table(RECEIPTS)?;
             let mut unbatched = tx.open_table(UNBATCHED)?;
-            for leaf in &batch.receipts {
-                let stored = receipts
-                    .get(leaf.receipt)?
-                    .map(|bytes| parse::<ReceiptRow>(bytes.value()))
-                    .transpose()?;
-                let mut receipt = stored
-                    .ok_or_else(|| Error::Internal("a batch of a receipt that is not stored".into()))?;
+            for receipt in receipts {
+                let hash = receipt.receipt.hash();
                 if unbatched.remove(receipt.number)?.is_none() {
                     return Err(Error::Internal(format!(
                         "receipt 0x{} is in a batch already",
-                        hex::encode(leaf.receipt)
+                        hex::encode(hash)
                     )));
                 }
+                let mut receipt = receipt.clone();
                 receipt.batch = Some(number);
-                receipts.insert(leaf.receipt, row(&receipt).as_slice())?;
+                table.insert(hash, row(&receipt).as_slice())?;
             }
             batches.insert(number, row(batch).as_slice())?;
             tx.open_table(ACTIVE)?.insert(number, ())?;
             Ok(number)
         })
+    }
+
+    /// Stores what the draws of a sampled batch are answered with.
+    pub fn set_credits(&self, number: u64, credits: &Credits) -> Result<()> {
+        self.write(|tx| {
+            let mut batches = tx.open_table(BATCHES)?;
+            let stored = batches
+                .get(number)?
+                .map(|bytes| parse::<BatchRow>(bytes.value()))
+                .transpose()?;
+            let mut batch = stored.ok_or_else(|| Error::Internal(format!("batch {number} is not stored")))?;
+            batch.credits_header = credits.header;
+            batch.parts = credits.parts.clone();
+            batch.credits = credits.credits.clone();
+            batches.insert(number, row(&batch).as_slice())?;
+            tx.open_table(DRAWS)?
+                .insert(number, row(&credits.answers).as_slice())?;
+            Ok(())
+        })
+    }
+
+    /// What the draws of a sampled batch were answered with; nothing for others.
+    pub fn draws(&self, number: u64) -> Result<Vec<DrawLeaf>> {
+        Ok(self.get(DRAWS, number)?.unwrap_or_default())
     }
 
     /// Stores where a batch stands.
@@ -632,10 +685,15 @@ impl Db {
         Ok(found)
     }
 
-    /// The number here of a batch on the chain.
-    pub fn batch_on_chain(&self, id: u64) -> Result<Option<u64>> {
+    /// A batch by its number on the chain, with its number here.
+    pub fn batch_on_chain(&self, id: u64) -> Result<Option<(u64, BatchRow)>> {
         let table = self.inner.begin_read()?.open_table(ON_CHAIN)?;
-        Ok(table.get(id)?.map(|number| number.value()))
+        let Some(number) = table.get(id)?.map(|number| number.value()) else {
+            return Ok(None);
+        };
+        // A batch that a reorganisation moved leaves its old number behind.
+        let row = self.batch(number)?.filter(|row| row.state.id() == Some(id));
+        Ok(row.map(|row| (number, row)))
     }
 }
 

@@ -3,11 +3,14 @@
 use crate::error::{Error, Result};
 use async_trait::async_trait;
 use codec::{Decode, DecodeAll};
+use openledger_attribution::verdict::Wanted;
+use openledger_chain::requested;
 use openledger_protocol::{
     batches::{Batch, Index},
     channels::Channel,
     compute::{Job, Worker},
     datanets::{Contribution, Datanet, Version},
+    disputes::{Committed, IndexBond},
     models::{Base, Generation, Model},
     storage, Account, Hash,
 };
@@ -31,6 +34,9 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// The bytes of a storage key, and the block they were read at.
     async fn bytes(&self, key: &[u8], head: Head) -> Result<(Option<Vec<u8>>, Block)>;
+
+    /// The storage keys that start with `prefix`.
+    async fn keys(&self, prefix: &[u8], head: Head) -> Result<Vec<Vec<u8>>>;
 
     /// Submits a call and waits until a best block has it. A call that fails there is an error that names why.
     async fn submit(&self, call: &[u8]) -> Result<Block>;
@@ -65,6 +71,10 @@ impl Ledger for Signer {
     async fn bytes(&self, key: &[u8], head: Head) -> Result<(Option<Vec<u8>>, Block)> {
         let read = self.chain.storage_bytes(key, head).await?;
         Ok((read.value, read.block))
+    }
+
+    async fn keys(&self, prefix: &[u8], head: Head) -> Result<Vec<Vec<u8>>> {
+        Ok(self.chain.keys(prefix, head).await?)
     }
 
     async fn submit(&self, call: &[u8]) -> Result<Block> {
@@ -152,6 +162,8 @@ reads! {
     worker(account: Account) -> Worker = "worker {account}: register it";
     /// A registered index.
     index(hash: Hash) -> Index = "index {hash}";
+    /// What stands behind an index.
+    index_bond(hash: Hash) -> IndexBond<Account> = "bond behind index {hash}";
 }
 
 /// The number of the next batch.
@@ -160,6 +172,20 @@ pub async fn next_batch(ledger: &dyn Ledger, head: Head) -> Result<u64> {
         .await?
         .value
         .unwrap_or(0))
+}
+
+/// Requests for data that are not answered, whoever holds it. Each cost who asked money, so there are not many.
+pub async fn requests(ledger: &dyn Ledger, head: Head) -> Result<Vec<(Committed, Wanted)>> {
+    let keys = ledger
+        .keys(&storage::value("Attribution", "Requests"), head)
+        .await?;
+    Ok(keys.iter().filter_map(|key| requested(key)).collect())
+}
+
+/// How many requests for what is committed there are not answered.
+pub async fn open_requests(ledger: &dyn Ledger, source: Committed, head: Head) -> Result<u32> {
+    let key = storage::entry("Attribution", "OpenRequests", &[&source]);
+    Ok(read(ledger, key, head).await?.value.unwrap_or(0))
 }
 
 /// Planck credited to an account and not claimed yet.

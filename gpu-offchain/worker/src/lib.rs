@@ -5,6 +5,7 @@
 //! node's hook ──▶ http::hook ──▶ jobs ──▶ trainer, index ──▶ outcome ──▶ hook signs and delivers it
 //! consumer ──▶ http::chat ──▶ payment ──▶ answer ──▶ attribute ──▶ receipt ──▶ batch ──▶ chain
 //! watcher ──▶ http::public ──▶ receipts, batches, indexes: scores and hashes, never text
+//! whoever pays ──▶ chain ──▶ reveal ──▶ chain: a piece of what was committed to
 //! ```
 //!
 //! Everything that must survive a kill is in [`db`]; everything the worker wants from a chain is in [`ledger`]. How an
@@ -29,6 +30,7 @@ pub mod cli;
 pub mod dataset;
 pub mod db;
 pub mod device;
+pub mod draws;
 mod error;
 pub mod fetch;
 pub mod formats;
@@ -42,6 +44,7 @@ mod metrics;
 pub mod models;
 pub mod payment;
 pub mod records;
+pub mod reveal;
 mod state;
 
 pub use error::{Error, Result};
@@ -50,7 +53,7 @@ pub use state::{Claim, Config, Parts, Worker};
 use std::{future::Future, sync::Arc, time::Duration};
 use tokio::{
     net::TcpListener,
-    sync::{mpsc, watch},
+    sync::{mpsc, watch, Notify},
 };
 
 /// Folder of the content store in the data folder.
@@ -65,6 +68,31 @@ pub struct Listeners {
     pub public: TcpListener,
     /// By its operator, on loopback: metrics, and adapters for who has the key in DATA/admin.key.
     pub admin: Option<TcpListener>,
+}
+
+/// Does `round` for ever: at every poll and when it is woken, less often while it fails.
+async fn repeat<R: Future<Output = Result<()>>>(
+    worker: &Worker,
+    what: &'static str,
+    wake: &Notify,
+    round: impl Fn() -> R,
+) {
+    let mut failures = 0u32;
+    loop {
+        match round().await {
+            Ok(()) => failures = 0,
+            Err(error) => {
+                failures += 1;
+                tracing::warn!(%error, failures, "{what} wait");
+                // What failed may fail again at once, and a transaction that fails in its block costs its fee.
+                tokio::time::sleep(worker.config.poll * (1 << failures.min(6))).await;
+            }
+        }
+        tokio::select! {
+            () = wake.notified() => {}
+            () = tokio::time::sleep(worker.config.poll) => {}
+        }
+    }
 }
 
 /// Runs everything until `stop` resolves. Requests under way get ten seconds to finish.
@@ -91,6 +119,7 @@ pub async fn run(
         tokio::spawn(jobs::run(worker.clone())),
         tokio::spawn(jobs::serve(worker.clone())),
         tokio::spawn(batch::run(worker.clone())),
+        tokio::spawn(reveal::run(worker.clone())),
     ];
     let (tell, told) = watch::channel(false);
     let public = http::serve::serve(listeners.public, http::router(worker), told.clone());

@@ -35,6 +35,8 @@ pub struct Config {
     pub batch_receipts: usize,
     /// Age of the oldest receipt that makes one.
     pub batch_after: Duration,
+    /// Receipts drawn of a batch; only they are attributed. 0: every answer is, at once.
+    pub sample: u16,
     /// Largest block of content, in bytes.
     pub max_block: usize,
     /// Most bytes of content kept for others.
@@ -70,6 +72,7 @@ impl Config {
             data: data.to_owned(),
             batch_receipts: 16,
             batch_after: Duration::from_secs(60),
+            sample: 0,
             max_block: 64 << 20,
             content_limit: 8 << 30,
             parallel: 16,

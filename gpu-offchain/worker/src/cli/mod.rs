@@ -21,6 +21,7 @@ use openledger_chain::{parse_account, parse_open, Chain, Key};
 use openledger_engine::Backend as _;
 use openledger_protocol::{calls, compute, Hash, Name};
 use std::{
+    ffi::OsString,
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
@@ -134,6 +135,9 @@ struct Run {
     /// Seconds after which the oldest receipt makes one.
     #[arg(long, default_value_t = 60)]
     batch_seconds: u64,
+    /// Attribute only this many answers of each batch, drawn by the chain; 0 attributes every answer at once.
+    #[arg(long, default_value_t = 0)]
+    sample: u16,
     /// Largest block of content, in bytes.
     #[arg(long, default_value_t = 64 << 20)]
     max_block: usize,
@@ -195,9 +199,12 @@ struct Fetch {
     generation: u32,
 }
 
-/// Does what the program's arguments say. `attribute` decides what shaped an answer; the shipped program passes
-/// [`ByInfluence`](crate::attribute::ByInfluence).
-pub fn main(attribute: impl Attribute) -> std::process::ExitCode {
+/// Does what the program's arguments say, the first of which is its name. `attribute` decides what shaped an answer; the shipped
+/// program passes [`ByInfluence`](crate::attribute::ByInfluence).
+pub fn main(
+    arguments: impl IntoIterator<Item = OsString>,
+    attribute: impl Attribute,
+) -> std::process::ExitCode {
     openledger_backend_cpu::keep_memory();
     tracing_subscriber::fmt()
         .with_env_filter(
@@ -215,8 +222,9 @@ pub fn main(attribute: impl Attribute) -> std::process::ExitCode {
             return std::process::ExitCode::FAILURE;
         }
     };
+    let command = Cli::parse_from(arguments).command;
     let done = runtime.block_on(async {
-        match Cli::parse().command {
+        match command {
             Command::Init(keys) => init(&keys),
             Command::Register(register) => self::register(&register).await,
             Command::Run(run) => self::run(*run, Box::new(attribute)).await,
@@ -436,6 +444,7 @@ async fn run(run: Run, attribute: Box<dyn Attribute>) -> Result<()> {
     let config = Config {
         batch_receipts: run.batch_receipts,
         batch_after: Duration::from_secs(run.batch_seconds),
+        sample: run.sample,
         max_block: run.max_block,
         content_limit: run.content_limit,
         parallel: run.parallel,

@@ -15,11 +15,13 @@ const MOST: usize = 256;
 
 /// A receipt with what a watcher recomputes it from. No text, nothing of the prompt.
 pub(super) fn answer(row: &ReceiptRow) -> Value {
+    // Of a sampled batch only what is drawn is attributed.
+    let shaped = row.is_attributed();
     json!({
         "receipt": hex0x(Object::encode(&row.receipt)),
         "signature": hex0x(row.signature),
-        "attribution": hex0x(Object::encode(&row.attribution)),
-        "query": hex0x(wire(&row.query)),
+        "attribution": shaped.then(|| hex0x(Object::encode(&row.attribution))),
+        "query": shaped.then(|| hex0x(wire(&row.query))),
     })
 }
 
@@ -45,14 +47,11 @@ pub(super) async fn list(State(worker): Shared) -> Answer<Json<Value>> {
 
 /// One batch, by its number on the chain.
 pub(super) async fn batch(State(worker): Shared, Path(id): Path<u64>) -> Answer<Json<Value>> {
-    let missing = || Error::Missing(format!("batch {id} is not this worker's"));
-    let number = worker.db.batch_on_chain(id)?.ok_or_else(missing)?;
-    // A batch that a reorganisation moved leaves its old number behind.
-    let row = worker
+    let (number, row) = worker
         .db
-        .batch(number)?
-        .filter(|row| row.state.id() == Some(id))
-        .ok_or_else(missing)?;
+        .batch_on_chain(id)?
+        .filter(|_| worker.attribute.publishes())
+        .ok_or_else(|| Error::Missing(format!("batch {id} is not this worker's")))?;
     let mut answers = Vec::with_capacity(row.receipts.len());
     for leaf in &row.receipts {
         let receipt = worker.db.receipt(&leaf.receipt)?;
@@ -67,6 +66,7 @@ pub(super) async fn batch(State(worker): Shared, Path(id): Path<u64>) -> Answer<
         "credits_header": hex0x(Object::encode(&row.credits_header)),
         "channels": hex0x(wire(&row.channels)),
         "receipts": hex0x(wire(&row.receipts)),
+        "draws": hex0x(wire(&worker.db.draws(number)?)),
         "parts": hex0x(wire(&row.parts)),
         "credits": hex0x(wire(&row.credits)),
         "answers": answers,

@@ -13,9 +13,11 @@ use crate::{
 };
 use axum::{extract::State, response::Response, Json};
 use openledger_attribution::{
+    index::IndexHeader,
     tree::Opening,
     wire::{Field, Object},
 };
+use openledger_influence::Index;
 use serde::Deserialize;
 use serde_json::{json, Value};
 use std::sync::Arc;
@@ -86,21 +88,41 @@ where
     Ok(octets(wire(&leaves)))
 }
 
+/// Opens leaves of one of the index's trees, off the threads that serve.
+async fn leaves<L: Send + 'static>(
+    worker: Arc<Worker>,
+    text: String,
+    part: Part,
+    most: u64,
+    count: fn(&IndexHeader) -> u64,
+    open: fn(&Index, u64) -> openledger_influence::Result<Opening<L>>,
+) -> Answer<Response>
+where
+    Opening<L>: Field,
+{
+    let served = find(&worker, &text)?;
+    let total = count(served.index.header());
+    let work = move || openings(&part, most, total, |at| Ok(open(&served.index, at)?));
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Error::part("an index", error))?
+}
+
 /// Rows, each with its way to the root.
 pub(super) async fn rows(
     State(worker): Shared,
     Path(text): Path<String>,
     Query(part): Query<Part>,
 ) -> Answer<Response> {
-    let served = find(&worker, &text)?;
-    let work = move || {
-        openings(&part, MOST_ROWS, served.index.rows(), |row| {
-            Ok(served.index.open_row(row)?)
-        })
-    };
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|error| Error::part("rows", error))?
+    leaves(
+        worker,
+        text,
+        part,
+        MOST_ROWS,
+        |header| header.rows.count,
+        Index::open_row,
+    )
+    .await
 }
 
 /// Records of the corpus, each with its way to the root.
@@ -109,16 +131,49 @@ pub(super) async fn corpus(
     Path(text): Path<String>,
     Query(part): Query<Part>,
 ) -> Answer<Response> {
-    let served = find(&worker, &text)?;
-    let total = served.index.corpus().len() as u64;
-    let work = move || {
-        openings(&part, MOST_RECORDS, total, |entry| {
-            Ok(served.index.open_corpus(entry)?)
-        })
-    };
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|error| Error::part("corpus", error))?
+    leaves(
+        worker,
+        text,
+        part,
+        MOST_RECORDS,
+        |header| header.corpus.count,
+        Index::open_corpus,
+    )
+    .await
+}
+
+/// Leaves of the bases, each with its way to the root.
+pub(super) async fn bases(
+    State(worker): Shared,
+    Path(text): Path<String>,
+    Query(part): Query<Part>,
+) -> Answer<Response> {
+    leaves(
+        worker,
+        text,
+        part,
+        MOST_RECORDS,
+        |header| header.bases.count,
+        Index::open_basis,
+    )
+    .await
+}
+
+/// Versions that the index is made of, each with its way to the root.
+pub(super) async fn sources(
+    State(worker): Shared,
+    Path(text): Path<String>,
+    Query(part): Query<Part>,
+) -> Answer<Response> {
+    leaves(
+        worker,
+        text,
+        part,
+        MOST_RECORDS,
+        |header| header.sources.count,
+        Index::open_source,
+    )
+    .await
 }
 
 /// A record of an open Datanet, with its way to its contribution's root.

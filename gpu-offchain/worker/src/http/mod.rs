@@ -342,6 +342,16 @@ fn table(worker: &Worker) -> Api {
             leaves("Canonical list of opened corpus entries"),
         )
         .get(
+            "/v1/indexes/{hash}/bases",
+            indexes::bases,
+            leaves("Canonical list of opened bases"),
+        )
+        .get(
+            "/v1/indexes/{hash}/sources",
+            indexes::sources,
+            leaves("Canonical list of the opened leaves behind its rows"),
+        )
+        .get(
             "/v1/records/{contribution}/{index}",
             indexes::record,
             Op::new("A record's text and its place in its contribution")

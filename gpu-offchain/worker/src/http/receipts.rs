@@ -175,7 +175,8 @@ fn divided(receipt: &Receipt, row: &ReceiptRow) -> Result<Divided> {
     let wrong = || Error::Internal("a stored receipt or attribution breaks a rule".into());
     let mix = &receipt.terms.tariff.mix;
     let weights = row.attribution.weights(mix).ok_or_else(wrong)?;
-    let credited = !weights.is_empty();
+    // What a draw will credit is not known before it is out.
+    let credited = row.receipt.is_deferred() || !weights.is_empty();
     let parts = receipt.parts(credited).ok_or_else(wrong)?;
     let amounts = row
         .attribution
@@ -266,6 +267,7 @@ pub(super) async fn attribution(
         "fee": row.receipt.fee.to_string(),
         "contributors_part": part.to_string(),
         "credited": credited,
+        "deferred": row.receipt.is_deferred(),
         "sources": sources,
         "contributors": contributors,
     });

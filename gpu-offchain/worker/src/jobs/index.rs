@@ -129,7 +129,9 @@ pub(super) async fn index(
         worker
             .board
             .say(&assigned, "running", "fitting bases, writing rows".into());
-        let index = builder.finish(available_threads())?;
+        drop(builder.finish(available_threads())?);
+        worker.attribute.deliver(&dir)?;
+        let index = Index::open(&dir)?;
         let (header, layout) = (*index.header(), index.layout().clone());
         drop(index);
         let hash = header.hash();

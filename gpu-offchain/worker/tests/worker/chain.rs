@@ -5,13 +5,15 @@ use async_trait::async_trait;
 use codec::{Decode, Encode};
 use openledger_attribution::{
     batch::{BatchHeader, ChannelLeaf, CreditLeaf, CreditsHeader},
-    tree::{Range, Tree},
+    tree::{Range, Root, Tree},
+    verdict::{Reveal, RevealFacts, Wanted},
     wire::Object,
 };
 use openledger_chain::SignatureChecks;
 use openledger_protocol::{
-    batches::{Batch, BatchStage},
+    batches::{Batch, BatchStage, Index},
     channels::{Channel, ChannelClaim},
+    disputes::{Committed, Request, Sample},
     storage, Account, Hash,
 };
 use openledger_worker::{
@@ -21,13 +23,20 @@ use openledger_worker::{
 use std::{
     collections::BTreeMap,
     path::PathBuf,
-    sync::{Mutex, MutexGuard},
+    sync::{
+        atomic::{AtomicU32, Ordering},
+        Mutex, MutexGuard,
+    },
 };
 
 pub(crate) const GENESIS: Hash = [0x67; 32];
 pub(crate) const CHAIN_ID: u64 = 161_299;
-pub(crate) const WINDOW: u32 = 5;
+const WINDOW: u32 = 5;
+/// Blocks of an epoch.
+const EPOCH: u32 = 8;
 pub(crate) const MIN_CREDIT: u128 = 1_000;
+/// What is drawn for every sampled batch.
+pub(crate) const RANDOMNESS: Hash = [0x3d; 32];
 
 #[derive(Clone, Default, Encode, Decode)]
 struct State {
@@ -41,6 +50,8 @@ struct State {
 pub(crate) struct FakeChain {
     account: Account,
     file: Option<PathBuf>,
+    /// Blocks of a batch's window.
+    pub(crate) window: AtomicU32,
     state: Mutex<State>,
 }
 
@@ -62,6 +73,7 @@ impl FakeChain {
         Self {
             account,
             file,
+            window: AtomicU32::new(WINDOW),
             state: Mutex::new(state),
         }
     }
@@ -108,7 +120,14 @@ impl FakeChain {
     pub(crate) fn advance(&self, blocks: u32) {
         let mut state = self.lock();
         state.number += blocks;
+        let epoch = u64::from(state.number / EPOCH);
+        state.map.insert(last_epoch(), epoch.encode());
         self.save(&state);
+    }
+
+    /// Calls that failed in their block, which cost their fee for nothing.
+    pub(crate) fn refused(&self) -> u32 {
+        self.lock().refused
     }
 
     pub(crate) fn calls(&self, pallet: u8, call: u8) -> usize {
@@ -132,6 +151,16 @@ impl FakeChain {
                 let id = Decode::decode(&mut args).unwrap();
                 self.credit(id, Decode::decode(&mut args).unwrap())
             }
+            (95, 12) => {
+                let source = Decode::decode(&mut args).unwrap();
+                let wanted = Decode::decode(&mut args).unwrap();
+                self.reveal(source, wanted, Decode::decode(&mut args).unwrap())
+            }
+            (95, 14) => self.draw(Decode::decode(&mut args).unwrap()),
+            (95, 15) => {
+                let id = Decode::decode(&mut args).unwrap();
+                self.answer_draws(id, Decode::decode(&mut args).unwrap())
+            }
             other => panic!("the worker called {other:?}"),
         };
         let mut state = self.lock();
@@ -152,10 +181,15 @@ impl FakeChain {
         credits: CreditsHeader,
         claims: Vec<ChannelClaim>,
     ) -> Result<()> {
+        let is_good = if header.is_sampled() {
+            credits == no_credits(&header)
+        } else {
+            credits.check(&header).is_ok()
+        };
         if header.worker != self.account
             || header.minimum != MIN_CREDIT
             || header.check().is_err()
-            || credits.check(&header).is_err()
+            || !is_good
         {
             return refuse("headers");
         }
@@ -194,24 +228,110 @@ impl FakeChain {
         let id: u64 = self.get(storage::next_batch()).unwrap_or(0);
         self.put(storage::next_batch(), &(id + 1));
         let number = self.number();
+        let window = self.window.load(Ordering::Relaxed);
+        if header.is_sampled() {
+            let epoch = self.get::<u64>(last_epoch()).unwrap_or(0);
+            self.put(storage::sample(id), &Sample::Waiting { epoch });
+        }
         let batch = Batch {
             worker: self.account,
             header,
             credits,
             submitted: number,
-            closes: number + WINDOW,
+            closes: if header.is_sampled() {
+                u32::MAX
+            } else {
+                number + window
+            },
             exposure: 0,
             escrow: header.receipts.sum,
             challenges: 0,
             stage: BatchStage::Open,
         };
         self.put(storage::batch(id), &batch);
+        // Somebody asks at once.
+        if !header.is_sampled() {
+            self.ask(Committed::Batch(id), Wanted::Query(0));
+        }
+        Ok(())
+    }
+
+    fn draw(&self, id: u64) -> Result<()> {
+        let Some(Sample::Waiting { epoch }) = self.get(storage::sample(id)) else {
+            return refuse("no draw");
+        };
+        if self.get::<u64>(last_epoch()).unwrap_or(0) < epoch + 2 {
+            return refuse("not drawn");
+        }
+        let drawn = Sample::Drawn {
+            randomness: RANDOMNESS,
+            until: self.number() + 1_000,
+        };
+        self.put(storage::sample(id), &drawn);
+        Ok(())
+    }
+
+    fn answer_draws(&self, id: u64, credits: CreditsHeader) -> Result<()> {
+        let mut batch: Batch<Account> = self.get(storage::batch(id)).unwrap();
+        let Some(Sample::Drawn { randomness, until }) = self.get(storage::sample(id)) else {
+            return refuse("not drawn");
+        };
+        let since = self.number();
+        if since > until || credits.check(&batch.header).is_err() {
+            return refuse("answer");
+        }
+        batch.credits = credits;
+        batch.closes = since + self.window.load(Ordering::Relaxed);
+        self.put(storage::batch(id), &batch);
+        self.put(storage::sample(id), &Sample::Answered { randomness, since });
+        self.ask(Committed::Batch(id), Wanted::DrawQuery(0));
+        Ok(())
+    }
+
+    /// Somebody asks for data and has plenty of time.
+    pub(crate) fn ask(&self, source: Committed, wanted: Wanted) {
+        let request = Request::<Account> {
+            who: [0xA5; 32],
+            price: 1,
+            until: self.number() + 10_000,
+        };
+        self.put(storage::request(source, wanted), &request);
+        let open = self.asked(&source);
+        self.put(open_requests(&source), &(open + 1));
+    }
+
+    fn asked(&self, source: &Committed) -> u32 {
+        self.get(open_requests(source)).unwrap_or(0)
+    }
+
+    fn reveal(&self, source: Committed, wanted: Wanted, shown: Reveal) -> Result<()> {
+        let key = storage::request(source, wanted);
+        if self.get::<Request<Account>>(key.clone()).is_none() {
+            return refuse("no request");
+        }
+        let (mut batch, mut index) = (None, None);
+        match source {
+            Committed::Batch(id) => batch = self.get::<Batch<Account>>(storage::batch(id)),
+            Committed::Index(hash) => index = self.get::<Index>(storage::index(hash)),
+        }
+        let facts = RevealFacts {
+            batch: batch.as_ref().map(|batch| &batch.header),
+            credits: batch.as_ref().map(|batch| &batch.credits),
+            index: index.as_ref().map(|index| &index.header),
+            contribution: None,
+        };
+        if !facts.can_ask(&wanted) || !facts.answers(&wanted, &shown) {
+            return refuse("not answered");
+        }
+        self.remove(&key);
+        self.put(open_requests(&source), &(self.asked(&source) - 1));
         Ok(())
     }
 
     fn settle(&self, id: u64) -> Result<()> {
         let mut batch: Batch<Account> = self.get(storage::batch(id)).unwrap();
-        if batch.stage != BatchStage::Open || self.number() < batch.closes {
+        let is_asked = self.asked(&Committed::Batch(id)) > 0;
+        if batch.stage != BatchStage::Open || self.number() < batch.closes || is_asked {
             return refuse("settle");
         }
         batch.stage = BatchStage::Settled { credited: 0 };
@@ -272,10 +392,33 @@ impl Ledger for FakeChain {
         Ok((value, self.head(head).await?))
     }
 
+    async fn keys(&self, prefix: &[u8], _: Head) -> Result<Vec<Vec<u8>>> {
+        let state = self.lock();
+        let keys = state.map.keys().filter(|key| key.starts_with(prefix));
+        Ok(keys.cloned().collect())
+    }
+
     async fn submit(&self, call: &[u8]) -> Result<Block> {
         self.apply(call)?;
         self.head(Head::Best).await
     }
+}
+
+fn last_epoch() -> Vec<u8> {
+    storage::value("Draws", "Last")
+}
+
+fn no_credits(header: &BatchHeader) -> CreditsHeader {
+    CreditsHeader {
+        batch: header.hash(),
+        answers: Root::EMPTY,
+        parts: Root::EMPTY,
+        credits: Root::EMPTY,
+    }
+}
+
+fn open_requests(source: &Committed) -> Vec<u8> {
+    storage::entry("Attribution", "OpenRequests", &[source])
 }
 
 /// The hash of what an index job delivered, as the pallet stores it.

@@ -59,7 +59,7 @@ fn hook_is_closed_to_those_without_the_secret() {
 #[test]
 fn job_waits_for_its_records_and_says_so() {
     let dir = std::env::temp_dir().join(format!("openledger-worker-test-{}-waits", std::process::id()));
-    let world = World::open(&dir, false);
+    let world = World::open(&dir, false, 0);
     let path = format!("/v1/jobs/{TRAIN_JOB}");
     world.until("the job to wait", |world| {
         let reply = world.get(&path);

@@ -17,7 +17,10 @@ use std::{
 const WORLD: &str = "OPENLEDGER_TEST_WORLD";
 const EXIT_AT: &str = "OPENLEDGER_WORKER_EXIT_AT";
 
-const POINTS: [&str; 16] = [
+/// Draws of a life's batches.
+const SAMPLE: &str = "OPENLEDGER_TEST_SAMPLE";
+
+const POINTS: [&str; 18] = [
     "job-stored",
     "adapter-trained",
     "adapter-saved",
@@ -32,16 +35,25 @@ const POINTS: [&str; 16] = [
     "batch-prepared",
     "batch-submitted",
     "batch-noted",
+    "reveal-built",
+    "reveal-submitted",
     "batch-settled",
     "batch-credited",
 ];
+
+/// Where only a worker that samples comes past.
+const SAMPLING: [&str; 3] = ["batch-drawn", "draws-attributed", "draws-answered"];
+
+fn sample() -> u16 {
+    std::env::var(SAMPLE).map_or(0, |text| text.parse().unwrap())
+}
 
 /// One life. Everything it does, it does only if an earlier life has not.
 #[test]
 #[ignore = "run by the other tests of this module"]
 fn child() {
     let dir = PathBuf::from(std::env::var_os(WORLD).unwrap());
-    let world = World::open(&dir, true);
+    let world = World::open(&dir, true, sample());
     world.bring_blocks();
     world.until_serving();
     for (n, question) in ["What does the sea do on day 2?", "How is loaf 1 baked?"]
@@ -62,11 +74,12 @@ fn child() {
     });
 }
 
-fn live(dir: &Path, exit_at: Option<&str>) -> (ExitStatus, String) {
+fn live(dir: &Path, exit_at: Option<&str>, sample: u16) -> (ExitStatus, String) {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
         .args(["kills::child", "--exact", "--ignored", "--nocapture"])
         .env(WORLD, dir)
+        .env(SAMPLE, sample.to_string())
         .env_remove(EXIT_AT);
     if let Some(point) = exit_at {
         command.env(EXIT_AT, point);
@@ -87,7 +100,7 @@ struct End {
     batches: u64,
     batch: String,
     credits: Vec<Option<u128>>,
-    calls: [usize; 3],
+    calls: [usize; 6],
 }
 
 fn end(dir: &Path) -> End {
@@ -110,7 +123,7 @@ fn end(dir: &Path) -> End {
             batch.stage
         ),
         credits: [1, 2].map(|n| chain.get(storage::credits([n; 32]))).to_vec(),
-        calls: [0, 1, 2].map(|call| chain.calls(95, call)),
+        calls: [0, 1, 2, 12, 14, 15].map(|call| chain.calls(95, call)),
     }
 }
 
@@ -120,28 +133,38 @@ fn new_dir(name: &str) -> PathBuf {
     dir
 }
 
-#[test]
-fn killed_anywhere_it_ends_the_same() {
-    let undisturbed = new_dir("undisturbed");
-    let (status, log) = live(&undisturbed, None);
+/// Lives undisturbed, then once for each point with a kill there, and compares the ends.
+fn killed_at(points: &[&str], sample: u16, calls: [usize; 6]) {
+    let undisturbed = new_dir(&format!("undisturbed-{sample}"));
+    let (status, log) = live(&undisturbed, None, sample);
     assert!(status.success(), "{log}");
     let expected = end(&undisturbed);
-    assert_eq!((expected.batches, expected.calls), (1, [1, 1, 1]));
+    assert_eq!((expected.batches, expected.calls), (1, calls));
     assert!(expected.cursor > 0 && expected.credits.iter().flatten().sum::<u128>() > 0);
 
-    for point in POINTS {
+    for point in points {
         let dir = new_dir(point);
-        let (status, log) = live(&dir, Some(point));
+        let (status, log) = live(&dir, Some(point), sample);
         assert!(!status.success(), "{point} was never reached");
         assert!(
             log.contains(&format!("stopped at the kill point {point:?}")),
             "{point}: {log}"
         );
-        let (status, log) = live(&dir, None);
+        let (status, log) = live(&dir, None, sample);
         assert!(status.success(), "after {point}: {log}");
         assert_eq!(end(&dir), expected, "after {point}");
         println!("killed at {point}: the same end");
         std::fs::remove_dir_all(&dir).unwrap();
     }
     std::fs::remove_dir_all(&undisturbed).unwrap();
+}
+
+#[test]
+fn killed_anywhere_it_ends_the_same() {
+    killed_at(&POINTS, 0, [1, 1, 1, 1, 0, 0]);
+}
+
+#[test]
+fn killed_between_the_draws_it_ends_the_same() {
+    killed_at(&SAMPLING, 3, [1, 1, 1, 1, 1, 1]);
 }

@@ -7,5 +7,6 @@ mod doors;
 #[cfg(feature = "kill-points")]
 mod kills;
 mod refusals;
+mod reveals;
 mod whole;
 mod world;

@@ -19,6 +19,7 @@ use openledger_protocol::{
     channels::Channel,
     compute::{self, hook, Job, JobStage, Outcome, Task},
     datanets::{Contribution, Standing, Version},
+    disputes::{IndexBond, IndexStage},
     models::{self, Generation, Recipe, Source, Stage},
     storage, Account, Hash,
 };
@@ -335,6 +336,11 @@ impl World {
         Self::with(|_| {})
     }
 
+    /// A world whose worker attributes this many drawn answers of a batch, or every answer.
+    pub(crate) fn sampling(sample: u16) -> Self {
+        Self::with(|config| config.sample = sample)
+    }
+
     fn new_dir() -> PathBuf {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let name = format!(
@@ -358,8 +364,8 @@ impl World {
     }
 
     /// The world in `dir`, as it was left.
-    pub(crate) fn open(dir: &Path, keep_chain: bool) -> Self {
-        Self::open_with(dir, &tiny(), keep_chain, |_| {})
+    pub(crate) fn open(dir: &Path, keep_chain: bool, sample: u16) -> Self {
+        Self::open_with(dir, &tiny(), keep_chain, |config| config.sample = sample)
     }
 
     fn open_with(dir: &Path, base: &Value, keep_chain: bool, change: impl FnOnce(&mut Config)) -> Self {
@@ -393,6 +399,7 @@ impl World {
         let mut config = Config {
             batch_receipts: 2,
             batch_after: Duration::from_secs(3_600),
+            sample: 0,
             expiry_margin: 40,
             min_credit: MIN_CREDIT,
             slash_floor: 0,
@@ -567,11 +574,21 @@ impl World {
             Outcome::Indexed { header, layout } => {
                 header.check(&layout).unwrap();
                 let hash = hash_of(&*header);
+                let header = *header;
                 self.chain.put(
                     storage::index(hash),
                     &batches::Index {
-                        header: *header,
+                        header,
                         since: self.chain.number(),
+                    },
+                );
+                self.chain.put(
+                    storage::index_bond(hash),
+                    &IndexBond::<Account> {
+                        builder: header.builder,
+                        exposure: 0,
+                        challenges: 0,
+                        stage: IndexStage::Standing,
                     },
                 );
                 generation.stage = Stage::Ready { index: hash };
