@@ -16,7 +16,7 @@ const DELAYS: [u64; 10] = [10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_0
 
 /// Counters that no part of the program has of its own.
 #[derive(Default)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     delays: [AtomicU64; DELAYS.len()],
     attributed: AtomicU64,
     delay_ms: AtomicU64,

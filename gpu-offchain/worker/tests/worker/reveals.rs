@@ -203,7 +203,7 @@ fn of_a_sampled_batch_what_is_drawn_is_attributed_and_shown() {
             .unwrap();
         let served = world.worker.serving.get(MODEL, GENERATION).unwrap();
         let again = ByInfluence
-            .attribute(&served, &answer.prompt, &answer.output)
+            .attribute(&served, &answer.prompt, &[&answer.output])
             .unwrap();
         assert_eq!((again.attribution, again.query), (row.attribution, row.query));
     }
