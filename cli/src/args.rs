@@ -2,7 +2,10 @@
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use openledger_chain::{parse_account, parse_open};
-use openledger_protocol::{models::Source, Account, Hash};
+use openledger_protocol::{
+    models::{Place, Source},
+    Account, Hash,
+};
 use std::path::PathBuf;
 
 /// Contribute records, train models on them, ask and pay, see who is credited for an answer, and check every number.
@@ -226,6 +229,10 @@ pub struct Train {
     /// What the work is worth to you; held until the generation can answer
     #[arg(long, value_name = "OPEN", value_parser = parse_open)]
     pub price: u128,
+    /// Start from the adapter of this generation instead of the base: model:generation, both numbers. It has to have the same
+    /// base, rank, alpha and targets; its line of ancestors shares in what the new generation earns
+    #[arg(long, value_name = "MODEL:GENERATION", value_parser = parse_place)]
+    pub parent: Option<Place>,
     /// Blocks until the work must be done
     #[arg(long, default_value_t = 1_800)]
     pub deadline: u32,
@@ -416,6 +423,13 @@ pub fn parse_source(text: &str) -> Result<Source, String> {
     }
 }
 
+/// `model:generation`.
+pub fn parse_place(text: &str) -> Result<Place, String> {
+    text.split_once(':')
+        .and_then(|(model, generation)| Some((model.parse().ok()?, generation.parse().ok()?)))
+        .ok_or_else(|| format!("`{text}` is no generation: write model:generation as numbers, like 0:1"))
+}
+
 /// Names of modules as the bits of a recipe.
 pub fn parse_targets(text: &str) -> Result<u8, String> {
     const NAMES: [&str; 7] = ["q", "k", "v", "o", "gate", "up", "down"];
@@ -467,6 +481,14 @@ mod tests {
         for text in ["", "3", "3:1:0", "3:1:1:1", "a:1", "3:-1", "3:1:"] {
             let error = parse_source(text).unwrap_err();
             assert!(error.contains("0:1:100"), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn generations_are_two_numbers() {
+        assert_eq!(parse_place("3:1"), Ok((3, 1)));
+        for text in ["", "3", "3:", "a:1", "3:-1", "3:1:1"] {
+            assert!(parse_place(text).unwrap_err().contains("0:1"), "{text}");
         }
     }
 

@@ -15,6 +15,7 @@ use crate::{
 };
 use base64::{engine::general_purpose::STANDARD, Engine};
 use openledger_attribution::{
+    fee::Tariff,
     hash::Hash,
     receipt::Receipt,
     voucher::{CheckSignature, Mode, Signature, Terms, Voucher},
@@ -48,6 +49,7 @@ struct Order {
     model: u64,
     generation: u32,
     stored: Read<Model<Account>>,
+    tariff: Tariff,
     index: Hash,
     channel: u64,
     account: Read<Channel<Account>>,
@@ -109,6 +111,7 @@ async fn look_up(context: &Context, command: &args::Chat) -> Result<Order> {
     let block = chain.head(Head::Best).await?;
     let (model, stored) = models::find(&chain, &command.model, block).await?;
     let (generation, index) = ready(&chain, model, &stored, command.generation).await?;
+    let tariff = models::tariff(&chain, &stored, (model, generation)).await?;
     let account = channels::worker_account(context)?;
     let channel = match command.channel {
         Some(channel) => channel,
@@ -146,6 +149,7 @@ async fn look_up(context: &Context, command: &args::Chat) -> Result<Order> {
         model,
         generation,
         stored,
+        tariff,
         index,
         channel,
         account: found,
@@ -240,7 +244,7 @@ fn sign(
     prompt: &[u32],
     parameters: &Parameters,
 ) -> Result<Pending> {
-    let tariff = order.stored.value.tariff;
+    let tariff = order.tariff;
     let input =
         u32::try_from(prompt.len()).map_err(|_| Error::other("the prompt has more than 2^32 tokens"))?;
     let most = tariff

@@ -4,6 +4,7 @@
 //! needs to survive: training starts over (it gives the same adapter), an index build goes on where it was.
 
 mod index;
+mod infer;
 mod progress;
 mod train;
 
@@ -156,6 +157,7 @@ async fn perform(worker: &Arc<Worker>, assigned: &hook::Assigned) -> Result<Outc
             generation,
             seed,
         } => index::index(worker, assigned, (model, generation), seed).await,
+        Task::Infer { request, .. } => infer::infer(worker, assigned, request).await,
     }
 }
 

@@ -3,12 +3,14 @@
 use crate::error::{Error, Result};
 use async_trait::async_trait;
 use codec::{Decode, DecodeAll};
+use openledger_attribution::fee::Tariff;
 use openledger_protocol::{
     batches::{Batch, Index},
     channels::Channel,
     compute::{Job, Worker},
     datanets::{Contribution, Datanet, Version},
-    models::{Base, Generation, Model},
+    inference::Request,
+    models::{tariff_of, Base, Generation, Line, Model, Place},
     storage, Account, Hash,
 };
 
@@ -150,6 +152,8 @@ reads! {
     batch(id: u64) -> Batch<Account> = "batch {id}";
     /// A worker.
     worker(account: Account) -> Worker = "worker {account}: register it";
+    /// A question asked on the chain.
+    inference(id: u64) -> Request<Account> = "request {id} for an answer";
     /// A registered index.
     index(hash: Hash) -> Index = "index {hash}";
 }
@@ -170,4 +174,17 @@ pub async fn credits(ledger: &dyn Ledger, account: Account, head: Head) -> Resul
         block,
         key,
     })
+}
+
+/// What a generation descends from, if it has ancestors.
+pub async fn line(ledger: &dyn Ledger, (model, generation): Place, head: Head) -> Result<Option<Line>> {
+    Ok(read(ledger, storage::line(model, generation), head).await?.value)
+}
+
+/// What answers of a generation of this model are charged by.
+pub async fn tariff(ledger: &dyn Ledger, model: &Model<Account>, place: Place, head: Head) -> Result<Tariff> {
+    Ok(tariff_of(
+        &model.tariff,
+        line(ledger, place, head).await?.as_ref(),
+    ))
 }

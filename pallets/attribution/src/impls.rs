@@ -142,7 +142,7 @@ impl<T: Config> Pallet<T> {
             .fallback
             .checked_add(forfeited)
             .ok_or(Error::<T>::Overflow)?;
-        let paid = Self::pay(&batch, &parts, contributors)?;
+        let paid = Self::pay_batch(&batch, &parts, contributors)?;
         batch.escrow = contributors;
         batch.stage = BatchStage::Settled { credited: 0 };
         Batches::<T>::insert(id, &batch);
@@ -151,6 +151,8 @@ impl<T: Config> Pallet<T> {
             platform: paid.platform,
             owner: paid.owner,
             compute: paid.compute,
+            stakers: paid.stakers,
+            lineage: paid.lineage,
             fallback: paid.fallback,
             contributors,
         });
@@ -199,6 +201,7 @@ impl<T: Config> Pallet<T> {
         );
         let deposit = T::ChallengeDeposit::get();
         T::Currency::hold(&HoldReason::Challenge.into(), &who, deposit)?;
+        Self::freeze(&batch.worker)?;
         let until = Self::after(T::ProvePeriod::get());
         Challenges::<T>::insert(
             id,
@@ -237,10 +240,11 @@ impl<T: Config> Pallet<T> {
         );
         Challenges::<T>::remove(id, &who);
         batch.challenges = batch.challenges.saturating_sub(1);
+        let accused = batch.worker.clone();
         match Self::judge(id, &batch, evidence)? {
             Verdict::Guilty(guilt) => {
                 Self::release(&who, challenge.deposit)?;
-                Self::condemn(id, batch, who, guilt, disputed(evidence))
+                Self::condemn(id, batch, who, guilt, disputed(evidence))?;
             }
             Verdict::NotProven(doubt) => {
                 let lost = Self::forfeit(&who, challenge.deposit)?;
@@ -251,9 +255,10 @@ impl<T: Config> Pallet<T> {
                     doubt,
                     lost,
                 });
-                Ok(())
             }
         }
+        Self::thaw(&accused);
+        Ok(())
     }
 
     fn judge(
@@ -313,6 +318,7 @@ impl<T: Config> Pallet<T> {
             Self::forfeit(&challenger, challenge.deposit)?
         };
         Challenges::<T>::remove(id, &challenger);
+        Self::thaw(&batch.worker);
         batch.challenges = batch.challenges.saturating_sub(1);
         Batches::<T>::insert(id, batch);
         Self::deposit_event(Event::Lapsed {

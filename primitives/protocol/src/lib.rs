@@ -27,6 +27,7 @@ pub mod channels;
 pub mod compute;
 pub mod datanets;
 pub mod disputes;
+pub mod inference;
 pub mod models;
 pub mod staking;
 pub mod storage;

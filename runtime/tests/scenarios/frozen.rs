@@ -55,6 +55,7 @@ fn pallet_indices_and_names_should_not_move() {
         (94, "Channels"),
         (95, "Attribution"),
         (96, "OpenStaking"),
+        (98, "Inference"),
     ];
     let mut actual: Vec<_> = AllPalletsWithSystem::infos()
         .into_iter()

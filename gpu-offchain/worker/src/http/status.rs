@@ -60,7 +60,8 @@ pub(super) async fn models(State(worker): Shared) -> Answer<Json<Value>> {
         if !on_chain.serving {
             continue;
         }
-        let tariff = on_chain.tariff;
+        let place = (served.model, served.generation);
+        let tariff = ledger::tariff(&*worker.ledger, &on_chain, place, Head::Best).await?;
         data.push(json!({
             "id": served.id(),
             "object": "model",

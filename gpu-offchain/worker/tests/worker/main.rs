@@ -2,6 +2,7 @@
 
 mod chain;
 mod doors;
+mod jobs;
 #[cfg(feature = "kill-points")]
 mod kills;
 mod refusals;

@@ -1,3 +1,4 @@
+mod beats;
 mod bonds;
 mod deliver;
 mod draws;
