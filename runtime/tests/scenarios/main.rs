@@ -4,6 +4,7 @@ mod chain;
 mod eras;
 mod frozen;
 mod genesis;
+mod parameters;
 mod protocol;
 mod referenda;
 mod stakes;
