@@ -1,7 +1,7 @@
 //! The command line, as a library so that its parts can be tested.
 //!
 //! [`args`] says what can be typed, [`context`] is what every command has: the chain, a worker, a key, a place for its files.
-//! [`proof`] recomputes answers from public data; [`explain`] and [`watch`] compare them with what was claimed and paid.
+//! [`proof`] and [`words`] recompute answers from public data; [`explain`] and [`watch`] compare them with what was claimed and paid.
 //! [`book`] keeps what a consumer must never forget.
 //!
 //! Every amount is printed in OPEN with the place it was read: a block and a storage key, or the receipt that says it.
@@ -21,12 +21,14 @@ pub mod files;
 pub mod models;
 pub mod proof;
 pub mod public;
+mod review;
 pub mod rewards;
 pub mod send;
 pub mod texts;
 pub mod train;
 pub mod watch;
 pub mod wire;
+pub mod words;
 pub mod worker;
 
 pub use error::{Error, Result};

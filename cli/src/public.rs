@@ -3,15 +3,16 @@
 use crate::{
     proof::{Answer, Batch, Index},
     wire::{field, field_of, hex_of, object},
+    words::Words,
     worker::Worker,
-    Error, Result,
+    Result,
 };
 use openledger_attribution::{
     attribution::Attribution,
     hash::Hash,
     index::{IndexHeader, IndexLeaf},
     receipt::Receipt,
-    record::RecordLeaf,
+    record::{CorpusLeaf, RecordLeaf},
     sketch::{Layout, Sketch},
     tree::Opening,
     wire::Object,
@@ -19,6 +20,7 @@ use openledger_attribution::{
 use openledger_chain::{At, Chain, Read};
 use openledger_protocol::{batches, datanets::Contribution, storage, Account};
 use serde::Deserialize;
+use std::sync::Arc;
 
 /// Rows fetched in one request: what a worker gives at most.
 const ROWS: u64 = 256;
@@ -31,14 +33,6 @@ pub struct Published {
     pub signature: [u8; 64],
     /// The batch that settles it, once there is one.
     pub batch: Option<u64>,
-    /// The texts, if the salt was shown.
-    pub texts: Option<Texts>,
-}
-
-/// A receipt's texts.
-pub struct Texts {
-    /// Chunks of the answer.
-    pub output: Vec<openledger_attribution::text::TextLeaf>,
 }
 
 #[derive(Deserialize)]
@@ -56,7 +50,7 @@ struct TextsJson {
     output: String,
 }
 
-/// A receipt by its hash. With the answer's salt also its texts.
+/// A receipt by its hash. With the answer's salt also its text.
 pub fn receipt(worker: &Worker, hash: &Hash, salt: Option<&Hash>) -> Result<Published> {
     let path = format!("/v1/receipts/{}", hex_of(hash));
     let salt = salt.map(hex_of);
@@ -76,23 +70,19 @@ pub fn receipt(worker: &Worker, hash: &Hash, salt: Option<&Hash>) -> Result<Publ
         .ok()
         .and_then(|bytes| bytes.try_into().ok())
         .ok_or_else(|| wrong("its signature has not 64 bytes".into()))?;
-    let texts = json
+    let output = json
         .texts
-        .map(|texts| {
-            Ok::<_, Error>(Texts {
-                output: field(&texts.output).map_err(wrong)?,
-            })
-        })
+        .map(|texts| field(&texts.output).map_err(wrong))
         .transpose()?;
     Ok(Published {
         answer: Answer {
             receipt,
             attribution,
             query,
+            output,
         },
         signature,
         batch: json.batch,
-        texts,
     })
 }
 
@@ -133,7 +123,13 @@ pub fn rows(worker: &Worker, index: &Hash, from: u64, count: u64) -> Result<Vec<
     field_of(&worker.bytes(&path)?).map_err(|e| worker.wrong(path, e))
 }
 
-/// A whole index: every row, checked against the header on the chain.
+/// Some records of the corpus with the way to the index's root. Not checked yet.
+pub fn corpus(worker: &Worker, index: &Hash, from: u64, count: u64) -> Result<Vec<Opening<CorpusLeaf>>> {
+    let path = format!("/v1/indexes/{}/corpus?from={from}&count={count}", hex_of(index));
+    field_of(&worker.bytes(&path)?).map_err(|e| worker.wrong(path, e))
+}
+
+/// A whole index: every row and the corpus, checked against the header on the chain.
 pub async fn index(
     chain: &Chain,
     worker: &Worker,
@@ -154,8 +150,9 @@ pub async fn index(
         }
         all.extend(page);
     }
-    let index = Index::new(header.value, layout, all)
+    let mut index = Index::new(header.value, layout, all)
         .map_err(|reason| worker.wrong(format!("index {}", hex_of(hash)), reason))?;
+    index.words = Words::fetch(worker, hash, &header.value)?.map(Arc::new);
     Ok((header.map(|_| ()), index))
 }
 
@@ -185,6 +182,7 @@ pub fn batch(worker: &Worker, id: u64, stored: &batches::Batch<Account>) -> Resu
             receipt: object(&answer.receipt).map_err(wrong)?,
             attribution: object(&answer.attribution).map_err(wrong)?,
             query: field(&answer.query).map_err(wrong)?,
+            output: None,
         });
     }
     let batch = Batch {

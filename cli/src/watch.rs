@@ -1,11 +1,11 @@
 //! `watch` and `dispute`: recompute batches from public data, and challenge what is wrong.
 
 use crate::{
-    args,
+    args, book,
     context::{money, money_json, random, Context},
     explain::stage,
     files,
-    proof::{differences, recompute, Index},
+    proof::{differences, recompute, span_differences, Index},
     public,
     wire::{bytes_of_field, field, hex_of},
     Error, Result,
@@ -13,6 +13,7 @@ use crate::{
 use openledger_attribution::{
     hash::Hash,
     verdict::{judge_batch, BatchEvidence, BatchFacts, Guilt, Verdict},
+    wire::Object,
 };
 use openledger_chain::{ss58, Chain, Head, Key, Read, SignatureChecks};
 use openledger_protocol::{
@@ -148,7 +149,7 @@ async fn one(
             }
         }
     }
-    let looked = look(chain, id, &stored, indexes).await?;
+    let looked = look(context, chain, id, &stored, indexes).await?;
     let total = stored.clone().map(|b| b.header.receipts.sum);
     context.say(format!(
         "batch {id} of worker {}: {} answers for {}, {}",
@@ -205,13 +206,23 @@ fn kept_path(context: &Context, chain: &Chain, id: u64) -> PathBuf {
 
 /// Recomputes every answer, and judges the evidence by the chain's own function before anything is paid for it.
 async fn look(
+    context: &Context,
     chain: &Chain,
     id: u64,
     stored: &Read<Batch<Account>>,
     indexes: &mut Indexes,
 ) -> Result<Looked> {
     let worker = public::worker_of(chain, &stored.value.worker, Head::Best).await?;
-    let batch = public::batch(&worker, id, &stored.value)?;
+    let mut batch = public::batch(&worker, id, &stored.value)?;
+    // Of one's own answers the text is known, and with it which words are quoted.
+    let data = context.data(&chain.genesis());
+    for answer in &mut batch.answers {
+        let hash = answer.receipt.hash();
+        let kept = book::kept(&data, &hash)?;
+        if let Some(salt) = kept.and_then(|kept| args::parse_hash(&kept.salt).ok()) {
+            answer.output = public::receipt(&worker, &hash, Some(&salt))?.answer.output;
+        }
+    }
     let hash = stored.value.header.index;
     let index = match indexes.entry(hash) {
         Entry::Occupied(known) => known.into_mut(),
@@ -236,6 +247,7 @@ async fn look(
         let mut wrong = match recompute(index, answer) {
             Ok(recomputed) => {
                 let mut wrong = differences(index, answer, &recomputed);
+                wrong.extend(span_differences(index, answer));
                 wrong.extend(batch.payment_differences(position, &recomputed.amounts));
                 wrong
             }

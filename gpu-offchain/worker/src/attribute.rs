@@ -1,6 +1,7 @@
-//! What shaped an answer: its gradient, its sketch, its list.
+//! What shaped an answer: its gradient, its sketch, its list, its spans.
 
 use crate::{
+    channels,
     error::{Error, Result},
     models::Served,
 };
@@ -23,7 +24,7 @@ pub trait Attribute: Send + Sync + 'static {
     fn attribute(&self, served: &Served, prompt: &[u32], output: &[u32]) -> Result<Attributed>;
 }
 
-/// The one way that no challenge can touch: the list as the index and the sketch give it.
+/// The one way that no challenge can touch: the list as the index and the sketch give it, the spans as its corpus does.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ByInfluence;
 
@@ -43,9 +44,10 @@ impl Attribute for ByInfluence {
             }
         }
         let query = served.index.query(&gradient.finish())?;
-        let attribution = served
+        let mut attribution = served
             .index
             .attribute(&query, cpu_backend(), available_threads())?;
+        attribution.spans = channels::spans(served.words.as_ref(), output)?;
         Ok(Attributed {
             attribution,
             query: query.sketch,

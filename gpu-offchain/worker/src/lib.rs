@@ -25,6 +25,7 @@ pub mod answer;
 pub mod attribute;
 mod bar;
 pub mod batch;
+pub mod channels;
 pub mod cli;
 pub mod dataset;
 pub mod db;
@@ -41,6 +42,7 @@ pub mod models;
 pub mod payment;
 pub mod records;
 mod state;
+pub mod units;
 
 pub use error::{Error, Result};
 pub use state::{Claim, Config, Parts, Worker};

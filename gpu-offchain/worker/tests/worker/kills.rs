@@ -17,12 +17,13 @@ use std::{
 const WORLD: &str = "OPENLEDGER_TEST_WORLD";
 const EXIT_AT: &str = "OPENLEDGER_WORKER_EXIT_AT";
 
-const POINTS: [&str; 16] = [
+const POINTS: [&str; 17] = [
     "job-stored",
     "adapter-trained",
     "adapter-saved",
     "outcome-computed",
     "outcome-stored",
+    "corpus-sorted",
     "index-half",
     "index-saved",
     "answer-generated",
