@@ -444,8 +444,9 @@ pub fn parse_targets(text: &str) -> Result<u8, String> {
     Ok(bits)
 }
 
-/// How a model mixes influence, verbatim and retrieval unless told otherwise; `make bench-credit` says why.
-pub const DEFAULT_MIX: &str = "50,50,0";
+/// How a model mixes influence, verbatim and retrieval unless told otherwise. Quoted words are found and shown, and weigh nothing until
+/// `openledger-bench-credit --tune` has said how much they should.
+pub const DEFAULT_MIX: &str = "100,0,0";
 
 /// A record by its contribution and its position there.
 pub fn parse_record(text: &str) -> Result<openledger_attribution::record::RecordId, String> {
