@@ -18,6 +18,7 @@ pub mod datanets;
 pub mod error;
 pub mod explain;
 pub mod files;
+pub mod keys;
 pub mod models;
 pub mod proof;
 pub mod public;

@@ -12,6 +12,7 @@ use openledger_protocol::{
     storage, Account, Hash,
 };
 
+use openledger_chain::{datanet_item, item_owner};
 pub use openledger_chain::{Block, Head};
 
 /// A chain, and the worker's account on it.
@@ -31,6 +32,9 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// The bytes of a storage key, and the block they were read at.
     async fn bytes(&self, key: &[u8], head: Head) -> Result<(Option<Vec<u8>>, Block)>;
+
+    /// Signs with the worker's account, in the context `substrate`.
+    fn sign(&self, message: &[u8]) -> [u8; 64];
 
     /// Submits a call and waits until a best block has it. A call that fails there is an error that names why.
     async fn submit(&self, call: &[u8]) -> Result<Block>;
@@ -65,6 +69,10 @@ impl Ledger for Signer {
     async fn bytes(&self, key: &[u8], head: Head) -> Result<(Option<Vec<u8>>, Block)> {
         let read = self.chain.storage_bytes(key, head).await?;
         Ok((read.value, read.block))
+    }
+
+    fn sign(&self, message: &[u8]) -> [u8; 64] {
+        self.key.sign(message)
     }
 
     async fn submit(&self, call: &[u8]) -> Result<Block> {
@@ -152,6 +160,15 @@ reads! {
     worker(account: Account) -> Worker = "worker {account}: register it";
     /// A registered index.
     index(hash: Hash) -> Index = "index {hash}";
+}
+
+/// Who owns a Datanet, none if there is no such one.
+pub async fn datanet_owner(ledger: &dyn Ledger, datanet: u64, head: Head) -> Result<Option<Account>> {
+    let Some(key) = datanet_item(datanet) else {
+        return Ok(None);
+    };
+    let (value, _) = ledger.bytes(&key, head).await?;
+    Ok(value.as_deref().and_then(item_owner))
 }
 
 /// The number of the next batch.

@@ -4,11 +4,12 @@ use super::{octets, Answer, Shared};
 use crate::{error::Error, Worker};
 use axum::{
     body::Bytes,
-    extract::{Path, State},
+    extract::{Path, Query, State},
     http::StatusCode,
     response::{IntoResponse, Response},
 };
 use openledger_content::Cid;
+use serde::Deserialize;
 
 fn parse(cid: &str) -> Answer<Cid> {
     cid.parse().map_err(|error| {
@@ -28,8 +29,21 @@ fn allowed(worker: &Worker, cid: &Cid) -> Answer<()> {
     Ok(())
 }
 
-/// Takes a block.
-pub(super) async fn put(State(worker): Shared, Path(cid): Path<String>, body: Bytes) -> Answer<Response> {
+/// How a block is brought.
+#[derive(Deserialize)]
+pub(super) struct Put {
+    /// It is a part of a file whose other blocks follow: not to be announced by itself.
+    #[serde(default)]
+    part: bool,
+}
+
+/// Takes a block, and announces the file that it completes.
+pub(super) async fn put(
+    State(worker): Shared,
+    Path(cid): Path<String>,
+    Query(put): Query<Put>,
+    body: Bytes,
+) -> Answer<Response> {
     let cid = parse(&cid)?;
     let done = move || {
         allowed(&worker, &cid)?;
@@ -49,6 +63,9 @@ pub(super) async fn put(State(worker): Shared, Path(cid): Path<String>, body: By
             )));
         }
         worker.store.put_expected(&cid, &body)?;
+        if !put.part {
+            worker.publish(&cid)?;
+        }
         worker.jobs_changed.notify_one();
         Ok(StatusCode::CREATED)
     };

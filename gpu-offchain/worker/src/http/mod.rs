@@ -4,6 +4,7 @@ mod batches;
 mod chat;
 mod content;
 mod indexes;
+mod keys;
 mod page;
 mod receipts;
 mod status;
@@ -45,6 +46,7 @@ pub fn router(worker: Arc<Worker>) -> Router {
         .route("/v1/models", get(status::models))
         .route("/v1/tokenizers/{hash}", get(status::tokenizer))
         .route("/v1/tokenizers/{hash}/{name}", get(status::tokenizer_file))
+        .route("/v1/keys", post(keys::give))
         .route("/v1/channels/{id}", get(status::channel))
         .route("/v1/jobs", get(status::jobs))
         .route("/v1/jobs/{id}", get(status::job))

@@ -5,6 +5,8 @@ use crate::{
     dataset::{windows, Dataset},
     db::ModelRow,
     error::{Error, Result},
+    fetch,
+    keys::Keyring,
     models::sketcher,
     state::Worker,
 };
@@ -73,9 +75,11 @@ pub(super) async fn index(
     worker
         .board
         .say(assigned, "running", "reading the records".into());
+    fetch::sources(worker, &generation).await?;
     let data = Dataset::load(
         &*worker.ledger,
         &worker.store,
+        &Keyring::for_job(worker, assigned.job),
         &worker.base.tokenizer,
         &generation,
     )

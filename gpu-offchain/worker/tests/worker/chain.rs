@@ -8,7 +8,7 @@ use openledger_attribution::{
     tree::{Range, Tree},
     wire::Object,
 };
-use openledger_chain::SignatureChecks;
+use openledger_chain::{Key, SignatureChecks};
 use openledger_protocol::{
     batches::{Batch, BatchStage},
     channels::{Channel, ChannelClaim},
@@ -270,6 +270,12 @@ impl Ledger for FakeChain {
     async fn bytes(&self, key: &[u8], head: Head) -> Result<(Option<Vec<u8>>, Block)> {
         let value = self.lock().map.get(key).cloned();
         Ok((value, self.head(head).await?))
+    }
+
+    fn sign(&self, message: &[u8]) -> [u8; 64] {
+        let key = ["//Worker", "//Keeper"].map(|uri| Key::from_uri(uri).unwrap());
+        let key = key.iter().find(|key| key.account() == self.account);
+        key.expect("a worker of the tests").sign(message)
     }
 
     async fn submit(&self, call: &[u8]) -> Result<Block> {

@@ -4,6 +4,7 @@ mod chain;
 mod doors;
 #[cfg(feature = "kill-points")]
 mod kills;
+mod licensed;
 mod refusals;
 mod whole;
 mod world;

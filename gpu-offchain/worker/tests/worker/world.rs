@@ -147,7 +147,7 @@ fn tiny_base(dir: &Path) {
     }
 }
 
-fn bundles() -> Vec<Bundle> {
+pub(crate) fn bundles() -> Vec<Bundle> {
     let record = |text: String| Record::new(&text).unwrap();
     let sea = (0..6).map(|n| {
         record(format!(
@@ -339,11 +339,16 @@ impl World {
 
     /// The world in `dir`, as it was left.
     pub(crate) fn open(dir: &Path, keep_chain: bool) -> Self {
+        Self::open_as("//Worker", dir, keep_chain)
+    }
+
+    /// The same of another worker.
+    pub(crate) fn open_as(uri: &str, dir: &Path, keep_chain: bool) -> Self {
         std::fs::create_dir_all(dir).unwrap();
         let base_dir = dir.join("base");
         tiny_base(&base_dir);
         let base = Base::load(&base_dir).unwrap();
-        let key = Key::from_uri("//Worker").unwrap();
+        let key = Key::from_uri(uri).unwrap();
         let receipt_key = Key::from_uri("//Receipts").unwrap();
         let consumer = Key::from_uri("//Consumer").unwrap();
         let chain = Arc::new(FakeChain::new(
@@ -370,6 +375,7 @@ impl World {
             slash_floor: 0,
             poll: Duration::from_millis(30),
             max_block: 1 << 20,
+            keep_keys: true,
             ..Config::new(&dir.join("data"))
         };
         let parts = Parts {
