@@ -13,6 +13,9 @@ use ureq::{http::Response, Agent, Body};
 /// Largest answer that is read into memory.
 const MOST: u64 = 512 * 1024 * 1024;
 
+/// Longest time until a whole answer is there.
+const ANSWER: Duration = Duration::from_secs(1_200);
+
 /// A worker, or whoever serves the same things.
 #[derive(Clone, Debug)]
 pub struct Worker {
@@ -67,6 +70,39 @@ impl Worker {
         })
     }
 
+    /// Sends a request and returns what came, refusals as well. A whole answer may take its time.
+    pub fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, String)],
+        body: Option<&Value>,
+    ) -> Result<Response<Body>> {
+        let mut request = ureq::http::Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.url));
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        let wrong = |e: ureq::http::Error| self.wrong(path, e);
+        let sent = match body {
+            None => self.agent.run(request.body(()).map_err(wrong)?),
+            Some(body) => {
+                let request = request.header("content-type", "application/json");
+                let request = self
+                    .agent
+                    .configure_request(request.body(body.to_string()).map_err(wrong)?)
+                    .timeout_recv_response(Some(ANSWER))
+                    .build();
+                self.agent.run(request)
+            }
+        };
+        sent.map_err(|e| Error::NoWorker {
+            url: self.url.clone(),
+            reason: e.to_string(),
+        })
+    }
+
     /// `GET`, as bytes.
     pub fn bytes(&self, path: &str) -> Result<Vec<u8>> {
         let response = self.agent.get(format!("{}{path}", self.url)).call();
@@ -100,7 +136,7 @@ impl Worker {
             .ok_or_else(|| Error::other("a file without a block"))?;
         for (cid, block) in &blocks {
             // The last one names the others, and the file.
-            let part = if cid == root { "" } else { "?part=true" };
+            let part = if cid == root { "" } else { "?part=1" };
             let path = format!("/v1/content/{cid}{part}");
             let response = self
                 .agent

@@ -1,10 +1,12 @@
 //! Blocks: what contributors bring and trainers publish.
 
-use super::{octets, Answer, Shared};
+use super::{
+    body::{Octets, Path, Query},
+    octets, Answer, Shared,
+};
 use crate::{error::Error, Worker};
 use axum::{
-    body::Bytes,
-    extract::{Path, Query, State},
+    extract::State,
     http::StatusCode,
     response::{IntoResponse, Response},
 };
@@ -32,9 +34,9 @@ fn allowed(worker: &Worker, cid: &Cid) -> Answer<()> {
 /// How a block is brought.
 #[derive(Deserialize)]
 pub(super) struct Put {
-    /// It is a part of a file whose other blocks follow: not to be announced by itself.
+    /// Not 0: a part of a file whose root follows, not to be announced by itself.
     #[serde(default)]
-    part: bool,
+    part: u8,
 }
 
 /// Takes a block, and announces the file that it completes.
@@ -42,7 +44,7 @@ pub(super) async fn put(
     State(worker): Shared,
     Path(cid): Path<String>,
     Query(put): Query<Put>,
-    body: Bytes,
+    Octets(body): Octets,
 ) -> Answer<Response> {
     let cid = parse(&cid)?;
     let done = move || {
@@ -63,7 +65,7 @@ pub(super) async fn put(
             )));
         }
         worker.store.put_expected(&cid, &body)?;
-        if !put.part {
+        if put.part == 0 {
             worker.publish(&cid)?;
         }
         worker.jobs_changed.notify_one();

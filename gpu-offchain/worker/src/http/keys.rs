@@ -1,14 +1,15 @@
 //! Keys of licensed Datanets.
 
-use super::{Answer, Shared};
+use super::{body::Octets, Answer, Shared};
 use crate::{error::Error, formats::hex0x, keys};
 use axum::{extract::State, Json};
 use openledger_content::KeyRequest;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{json, Value};
 
 /// A request with the signature of the account that it names, each in hexadecimal.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 pub(super) struct Signed {
     request: String,
     signature: String,
@@ -24,7 +25,9 @@ fn bytes(what: &str, text: &str) -> Answer<Vec<u8>> {
 }
 
 /// Gives a key, in a box for the recipient that the request names.
-pub(super) async fn give(State(worker): Shared, Json(signed): Json<Signed>) -> Answer<Json<Value>> {
+pub(super) async fn give(State(worker): Shared, Octets(body): Octets) -> Answer<Json<Value>> {
+    let signed: Signed = serde_json::from_slice(&body)
+        .map_err(|error| Error::Request(format!("the body is no request for a key: {error}")))?;
     let request = KeyRequest::decode(&bytes("request", &signed.request)?)
         .map_err(|error| Error::Request(error.to_string()))?;
     let signature = bytes("signature", &signed.signature)?;
