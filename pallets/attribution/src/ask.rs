@@ -2,8 +2,8 @@
 
 use crate::{
     pallet::{
-        Asked, Audits, Batches, Challenges, Config, Error, Event, IndexBonds, IndexChallenges, Indexes, OpenCases,
-        Pallet, Questions,
+        Asked, Audits, Batches, Challenges, Config, Error, Event, IndexBonds, IndexChallenges, Indexes,
+        OpenCases, Pallet, Questions,
     },
     Audit, BatchStage, Challenge, Committed, Question, Subject,
 };
@@ -60,16 +60,14 @@ impl<T: Config> Pallet<T> {
     }
 
     /// A question that is none costs the deposit; one that is before a committee already costs nothing.
-    fn refuse(
-        of: Committed,
-        who: T::AccountId,
-        deposit: u128,
-        reason: Result<u64, Doubt>,
-    ) -> DispatchResult {
+    fn refuse(of: Committed, who: T::AccountId, deposit: u128, reason: Result<u64, Doubt>) -> DispatchResult {
         match reason {
             Ok(case) => {
                 Self::release(&who, deposit)?;
-                Self::deposit_event(Event::AskedAlready { case, challenger: who });
+                Self::deposit_event(Event::AskedAlready {
+                    case,
+                    challenger: who,
+                });
             }
             Err(doubt) => {
                 let lost = Self::forfeit(&who, deposit)?;
@@ -84,7 +82,12 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    pub(crate) fn do_ask(who: T::AccountId, id: u64, salt: &Hash, question: &BatchQuestion) -> DispatchResult {
+    pub(crate) fn do_ask(
+        who: T::AccountId,
+        id: u64,
+        salt: &Hash,
+        question: &BatchQuestion,
+    ) -> DispatchResult {
         let mut batch = Batches::<T>::get(id).ok_or(Error::<T>::NoBatch)?;
         let challenge = Challenges::<T>::get(id, &who).ok_or(Error::<T>::NoChallenge)?;
         ensure!(batch.stage == BatchStage::Open, Error::<T>::WrongStage);
@@ -98,10 +101,7 @@ impl<T: Config> Pallet<T> {
         Challenges::<T>::remove(id, &who);
         batch.challenges = batch.challenges.saturating_sub(1);
         Batches::<T>::insert(id, &batch);
-        let claim = question.claim(
-            &Self::batch_facts(id, &batch, &header),
-            T::FastTolerance::get(),
-        );
+        let claim = question.claim(&Self::batch_facts(id, &batch, &header), T::FastTolerance::get());
         let claim = match claim {
             Ok(claim) => claim,
             Err(doubt) => return Self::refuse(Committed::Batch(id), who, challenge.deposit, Err(doubt)),
@@ -187,7 +187,8 @@ impl<T: Config> Pallet<T> {
         let challenger = question.challenger.clone();
         match source(&question.subject) {
             Committed::Batch(id) => {
-                let Some(batch) = Batches::<T>::get(id).filter(|batch| batch.stage == BatchStage::Open) else {
+                let Some(batch) = Batches::<T>::get(id).filter(|batch| batch.stage == BatchStage::Open)
+                else {
                     return Ok(false);
                 };
                 Self::condemn(id, batch, challenger, guilt, question.receipt.clone())?;

@@ -2,8 +2,8 @@
 
 use crate::{
     pallet::{
-        Audits, Batches, Call, Challenges, Config, IndexBonds, IndexChallenges, Indexes, Pallet, Questions, Requests,
-        Samples,
+        Audits, Batches, Call, Challenges, Config, IndexBonds, IndexChallenges, Indexes, Pallet, Questions,
+        Requests, Samples,
     },
     Audit, AuditProof, BatchStage, Committed, Index, IndexBond, IndexStage, MaxClaims, Sample, MAX_CREDITS,
 };
@@ -17,6 +17,7 @@ use frame_system::{pallet_prelude::BlockNumberFor, RawOrigin};
 use openledger_attribution::{
     attribution::Attribution,
     batch::{settle, BatchHeader, ChannelLeaf, CreditsHeader, DrawLeaf, Ledger, Settled},
+    committee::Vote,
     fee::{Mix, Parts, Split, Tariff},
     hash::{keccak, Account, Hash, NONE},
     index::{IndexHeader, IndexLeaf, IndexRules},
@@ -26,7 +27,6 @@ use openledger_attribution::{
     sketch::{Kind, Layout, Module, Rule, Sketch, SketchLeaf},
     tree::{Range, Root, Tree},
     verbatim::Verbatim,
-    committee::Vote,
     verdict::{
         AnswerProof, AskedQuery, AskedRow, AuditDraw, AuditShown, AuditedQuery, BatchEvidence, BatchQuestion,
         IndexEvidence, IndexQuestion, Reveal, RowBytes, Wanted, WrongScore,
@@ -327,7 +327,9 @@ impl<T: Config> World<T> {
         let (layout, query) = (self.book.layout.clone(), self.book.sketch.clone());
         let rows = core::slice::from_ref(&self.book.row);
         Some(AuditProof {
-            part: Tree::new(&self.ledger.parts).ok()?.open(0, self.ledger.parts.first()?)?,
+            part: Tree::new(&self.ledger.parts)
+                .ok()?
+                .open(0, self.ledger.parts.first()?)?,
             answer: self.answer()?,
             shown: if draw.of_row {
                 AuditShown::Row(AskedRow {

@@ -97,7 +97,8 @@ use openledger_attribution::{
     hash::{Account, Hash},
     tree::Range,
     verdict::{
-        Audit as AuditProof, BatchEvidence, BatchQuestion, Doubt, Guilt, IndexEvidence, IndexQuestion, Reveal, Wanted,
+        Audit as AuditProof, BatchEvidence, BatchQuestion, Doubt, Guilt, IndexEvidence, IndexQuestion,
+        Reveal, Wanted,
     },
 };
 use openledger_protocol::{
@@ -854,7 +855,12 @@ pub mod pallet {
         /// Origin: signed by the challenger. Event: [`Event::Asked`], [`Event::NotAsked`] or [`Event::AskedAlready`].
         #[pallet::call_index(17)]
         #[pallet::weight(T::WeightInfo::ask(question.encoded_size() as u32).saturating_add(T::HearingWeight::get()))]
-        pub fn ask(origin: OriginFor<T>, batch: u64, salt: Hash, question: Box<BatchQuestion>) -> DispatchResult {
+        pub fn ask(
+            origin: OriginFor<T>,
+            batch: u64,
+            salt: Hash,
+            question: Box<BatchQuestion>,
+        ) -> DispatchResult {
             let who = ensure_signed(origin)?;
             Self::do_ask(who, batch, &salt, &question)
         }

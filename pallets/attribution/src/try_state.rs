@@ -4,8 +4,8 @@
 
 use crate::{
     pallet::{
-        Asked, Audits, Batches, Challenges, Config, HoldReason, IndexBonds, IndexChallenges, Indexes, OpenCases,
-        OpenRequests, Pallet, Questions, Requests, Samples,
+        Asked, Audits, Batches, Challenges, Config, HoldReason, IndexBonds, IndexChallenges, Indexes,
+        OpenCases, OpenRequests, Pallet, Questions, Requests, Samples,
     },
     Audit, BatchStage, Committed, IndexStage, Sample, MAX_CHALLENGES, MAX_REQUESTS,
 };
@@ -207,7 +207,10 @@ impl<T: Config> Pallet<T> {
         let questions = Questions::<T>::iter_values()
             .filter_map(|question| Some((question.challenger?, question.deposit)));
         ensure!(
-            of(HoldReason::Challenge, &mut batches.chain(indexes).chain(questions)),
+            of(
+                HoldReason::Challenge,
+                &mut batches.chain(indexes).chain(questions)
+            ),
             "attribution: what is held from a challenger is not its deposits"
         );
         ensure!(

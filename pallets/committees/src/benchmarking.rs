@@ -64,7 +64,13 @@ fn other(lanes: u32, value: i16) -> Computed {
 
 fn worker<T: Config>(n: u32) -> T::AccountId {
     let who = T::BenchmarkHelper::attester(n);
-    Members::<T>::insert(&who, Membership { key: [1; 32], since: 0 });
+    Members::<T>::insert(
+        &who,
+        Membership {
+            key: [1; 32],
+            since: 0,
+        },
+    );
     who
 }
 
@@ -151,7 +157,13 @@ mod benchmarks {
     #[benchmark]
     fn strike() {
         let gone: T::AccountId = account("gone", 0, 0);
-        Members::<T>::insert(&gone, Membership { key: [1; 32], since: 0 });
+        Members::<T>::insert(
+            &gone,
+            Membership {
+                key: [1; 32],
+                since: 0,
+            },
+        );
         #[extrinsic_call]
         _(RawOrigin::Signed(payer::<T>()), gone.clone());
         assert!(!Members::<T>::contains_key(gone));

@@ -273,12 +273,7 @@ impl<T: Config> Pallet<T> {
         let Progress::Committed(commitment) = Self::seat_of(&mut case, &member)?.progress else {
             return Err(Error::<T>::NothingToReveal.into());
         };
-        let own = vote_hash(
-            vote,
-            &member.clone().into(),
-            &Object::encode(computed),
-            salt,
-        );
+        let own = vote_hash(vote, &member.clone().into(), &Object::encode(computed), salt);
         ensure!(own == commitment, Error::<T>::OtherCommitment);
         let progress = Self::place(id, &mut case, vote, computed)?;
         Self::seat_of(&mut case, &member)?.progress = progress;

@@ -55,7 +55,9 @@ impl<T: Config> Pallet<T> {
                 }
                 CaseStage::Committing { .. } | CaseStage::Revealing { .. } => (0..=case.round).all(filled),
                 // Seats of a round that could not be filled are none.
-                CaseStage::Frozen { .. } => (0..=case.round).all(|round| filled(round) || seats(round).count() == 0),
+                CaseStage::Frozen { .. } => {
+                    (0..=case.round).all(|round| filled(round) || seats(round).count() == 0)
+                }
             };
             ensure!(is_seated, "committees: a round is not filled as its stage says");
             let may_be_revealed = !matches!(case.stage, CaseStage::Committing { .. });
@@ -73,10 +75,7 @@ impl<T: Config> Pallet<T> {
                 case.answers <= MAX_ANSWERS && answers.into_iter().all(|number| number <= case.answers),
                 "committees: a member gave an answer that is not kept"
             );
-            let barred = case
-                .seats
-                .iter()
-                .any(|seat| case.parties.contains(&seat.member));
+            let barred = case.seats.iter().any(|seat| case.parties.contains(&seat.member));
             ensure!(!barred, "committees: a party sits in its own case");
         }
         Ok(())
@@ -121,7 +120,8 @@ impl<T: Config> Pallet<T> {
             "committees: an answer is kept that is of no case"
         );
         ensure!(
-            Cases::<T>::iter().all(|(id, case)| Answers::<T>::iter_prefix(id).count() == usize::from(case.answers)),
+            Cases::<T>::iter()
+                .all(|(id, case)| Answers::<T>::iter_prefix(id).count() == usize::from(case.answers)),
             "committees: a case keeps other answers than it counts"
         );
         Ok(())

@@ -119,7 +119,11 @@ impl Attesters<AccountId> for StandIn {
                 .machine
                 .as_ref()
                 .is_none_or(|machine| worker.machine == *machine);
-            let later = if worker.raised.0 >= since { worker.raised.1 } else { 0 };
+            let later = if worker.raised.0 >= since {
+                worker.raised.1
+            } else {
+                0
+            };
             (worker.attests && fits)
                 .then(|| worker.bond.saturating_sub(later))
                 .filter(|bond| *bond > 0)
@@ -375,7 +379,13 @@ pub(crate) fn commit(case: u64, who: &AccountId, says: &Says) -> DispatchResult 
 
 pub(crate) fn reveal(case: u64, who: &AccountId, says: &Says) -> DispatchResult {
     let (vote, computed) = says.vote();
-    Committees::reveal(Some(who.clone()).into(), case, vote, Box::new(computed), salt(who))
+    Committees::reveal(
+        Some(who.clone()).into(),
+        case,
+        vote,
+        Box::new(computed),
+        salt(who),
+    )
 }
 
 pub(crate) fn close(case: u64) -> DispatchResult {

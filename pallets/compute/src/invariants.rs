@@ -2,7 +2,9 @@
 
 #![cfg(any(feature = "try-runtime", test))]
 
-use crate::{bonds, Config, Deadlines, HoldReason, JobTerms, Jobs, NextJob, Pallet, Raised, Waiting, Workers};
+use crate::{
+    bonds, Config, Deadlines, HoldReason, JobTerms, Jobs, NextJob, Pallet, Raised, Waiting, Workers,
+};
 use alloc::{collections::BTreeMap, vec::Vec};
 use frame_support::{
     ensure,

@@ -47,9 +47,9 @@ pub use pallet::*;
 pub use types::{Raise, Terms};
 pub use weights::WeightInfo;
 
+pub mod attesters;
 #[cfg(feature = "runtime-benchmarks")]
 mod benchmarking;
-pub mod attesters;
 pub mod bonds;
 pub mod hook;
 mod invariants;

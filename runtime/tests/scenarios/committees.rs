@@ -93,12 +93,7 @@ fn a_committee_of_one_should_be_drawn_answer_and_be_paid() {
         let member = Cases::<Runtime>::get(case).unwrap().seats[0].member.clone();
         assert_eq!(member, Charlie.to_account_id());
         let computed = Computed::Digest([1; 32]);
-        let commitment = vote_hash(
-            Vote::Wrong,
-            member.as_ref(),
-            &Object::encode(&computed),
-            &SALT,
-        );
+        let commitment = vote_hash(Vote::Wrong, member.as_ref(), &Object::encode(&computed), &SALT);
         act(
             Charlie,
             pallet_openledger_committees::Call::commit { case, commitment },
@@ -135,7 +130,11 @@ fn a_frozen_dispute_should_be_decided_by_its_own_track_alone() {
         // Nobody but the accused is a worker.
         act(Dave, pallet_openledger_committees::Call::seat { case });
         assert!(matches!(stage(case), Some(CaseStage::Frozen { .. })));
-        for other in [Origin::Treasurer, Origin::ParametersAdmin, Origin::ReferendumKiller] {
+        for other in [
+            Origin::Treasurer,
+            Origin::ParametersAdmin,
+            Origin::ReferendumKiller,
+        ] {
             assert_eq!(
                 Committees::decide(other.into(), case, Vote::Right).unwrap_err(),
                 DispatchError::BadOrigin

@@ -11,8 +11,8 @@ use openledger_attribution::{
     sketch::Layout,
     tree::{Opening, Range, Root},
     verdict::{
-        AnswerProof, Audit, AuditShown, BatchEvidence, BatchQuestion, Duplicate, IndexEvidence, IndexQuestion, Reveal,
-        RevealedReceipt, VersionEvidence, VersionRecord, Wanted,
+        AnswerProof, Audit, AuditShown, BatchEvidence, BatchQuestion, Duplicate, IndexEvidence,
+        IndexQuestion, Reveal, RevealedReceipt, VersionEvidence, VersionRecord, Wanted,
     },
     voucher::{Mode, Signature, Terms, Voucher},
     wire::Object,
@@ -504,7 +504,12 @@ fn calls_should_be_what_the_runtime_decodes() {
         output: HASH,
         attribution: HASH,
     };
-    let question = || Box::new(BatchQuestion::Output(RevealedReceipt { leaf: leaf(), receipt }));
+    let question = || {
+        Box::new(BatchQuestion::Output(RevealedReceipt {
+            leaf: leaf(),
+            receipt,
+        }))
+    };
     same(
         calls::attribution::ask(3, &HASH, question()),
         A::ask {
@@ -738,7 +743,10 @@ fn values_should_be_where_clients_look_for_them() {
     let subject = Subject::Row { index: HASH, row: 7 };
     at(storage::audit(5), &Audits::<Runtime>::hashed_key_for(5));
     at(storage::question(5), &Questions::<Runtime>::hashed_key_for(5));
-    at(storage::asked(subject), &Asked::<Runtime>::hashed_key_for(subject));
+    at(
+        storage::asked(subject),
+        &Asked::<Runtime>::hashed_key_for(subject),
+    );
     use pallet_openledger_committees as committees;
     let who = AccountId::from(WHO);
     at(
@@ -754,7 +762,10 @@ fn values_should_be_where_clients_look_for_them() {
         &committees::NextCase::<Runtime>::hashed_key(),
     );
     at(storage::case(5), &committees::Cases::<Runtime>::hashed_key_for(5));
-    at(storage::claim(5), &committees::Claims::<Runtime>::hashed_key_for(5));
+    at(
+        storage::claim(5),
+        &committees::Claims::<Runtime>::hashed_key_for(5),
+    );
     at(
         storage::answer(5, 2),
         &committees::Answers::<Runtime>::hashed_key_for(5, 2),

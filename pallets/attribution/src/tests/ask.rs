@@ -123,7 +123,10 @@ fn a_batch_refuted_by_a_committee_should_be_condemned_and_paid_for() {
                 let paid: u128 = o.credits.values().sum::<u128>() + o.treasury;
                 assert_eq!(paid, world.settled.header.receipts.sum);
             });
-            assert_eq!(Questions::<Test>::iter().count() + Asked::<Test>::iter().count(), 0);
+            assert_eq!(
+                Questions::<Test>::iter().count() + Asked::<Test>::iter().count(),
+                0
+            );
             advance(RETENTION);
             assert_ok!(Attribution::forget(Some(CHALLENGER).into(), 0));
         });
@@ -344,7 +347,9 @@ fn forged_questions_about_honest_work_should_slash_nobody() {
                 } else {
                     forged += 1;
                 }
-                *kinds.entry(format!("{:?}", Kind::from(&question.subject(index)))).or_default() += 1;
+                *kinds
+                    .entry(format!("{:?}", Kind::from(&question.subject(index))))
+                    .or_default() += 1;
             }
             outside(|o| assert_eq!(o.slashed, 0, "seed {seed}"));
             assert_eq!(Balances::total_balance(&CHALLENGER), 1_000 * OPEN - 12 * DEPOSIT);
@@ -427,17 +432,25 @@ fn plant(kind: u64, world: &mut World, rng: &mut Rng) -> Option<Subject> {
         2 if world.answers[at].receipt.terms.mode == Mode::Verifiable && paid(world, at) => {
             world.answers[at].receipt.output = rng.hash();
             world.recommit_answers(at);
-            Some(Subject::Output { batch: 0, receipt: source })
+            Some(Subject::Output {
+                batch: 0,
+                receipt: source,
+            })
         }
         3 => {
             let row = rng.below(world.index.rows.len() as u64);
             bend(&mut world.index.rows[row as usize].sketch, rng).then_some(())?;
             world.recommit_index();
-            Some(Subject::Row { index: world.index.header.hash(), row })
+            Some(Subject::Row {
+                index: world.index.header.hash(),
+                row,
+            })
         }
         4 => {
             world.index.header.adapter = rng.hash();
-            Some(Subject::Training { index: world.index.header.hash() })
+            Some(Subject::Training {
+                index: world.index.header.hash(),
+            })
         }
         5 => {
             let module = rng.below(world.index.layout.modules.len() as u64) as u16;
@@ -455,7 +468,10 @@ fn plant(kind: u64, world: &mut World, rng: &mut Rng) -> Option<Subject> {
                 BasisLeaf::Vector(_) => return None,
             }
             world.recommit_index();
-            Some(Subject::Basis { index: world.index.header.hash(), module })
+            Some(Subject::Basis {
+                index: world.index.header.hash(),
+                module,
+            })
         }
         _ => None,
     }

@@ -55,7 +55,10 @@ fn a_batch_should_wait_for_its_audit_and_settle_when_it_is_upheld() {
         assert_noop!(draw(), Error::<Test>::NoAudit);
         assert_ok!(show(&proof));
         let hearing = outside(|o| o.hearings[0].clone());
-        assert_eq!((&hearing.accused, &hearing.payer), (&worker(&world), &worker(&world)));
+        assert_eq!(
+            (&hearing.accused, &hearing.payer),
+            (&worker(&world), &worker(&world))
+        );
         assert_eq!(hearing.audit, Some((world.randomness, world.submitted as u32)));
         assert_noop!(settle(), Error::<Test>::Disputed);
         end(0, Ending::Decided(Vote::Right));
@@ -190,10 +193,7 @@ fn a_draw_that_is_forgotten_should_be_waited_for_again() {
         outside(|o| o.forgotten = vec![epoch]);
         advance(5 * EPOCH);
         assert_ok!(draw());
-        assert_eq!(
-            Audits::<Test>::get(0),
-            Some(Audit::Waiting { epoch: epoch + 5 })
-        );
+        assert_eq!(Audits::<Test>::get(0), Some(Audit::Waiting { epoch: epoch + 5 }));
         advance(2 * EPOCH);
         assert_ok!(draw());
         assert_ok!(show(&proof));

@@ -4,7 +4,8 @@ use super::{
     common::{
         plants::{plant_all, About},
         watch::{
-            audit, batch_evidence, batch_questions, index_evidence, index_questions, requests, reveal as shown, Grove,
+            audit, batch_evidence, batch_questions, index_evidence, index_questions, requests,
+            reveal as shown, Grove,
         },
         world::World,
         Rng,
@@ -12,8 +13,8 @@ use super::{
     seeds,
 };
 use crate::{
-    mock::*, Audit, Audits, BatchStage, Challenges, Committed, IndexBonds, IndexChallenges, IndexStage, Questions,
-    Requests,
+    mock::*, Audit, Audits, BatchStage, Challenges, Committed, IndexBonds, IndexChallenges, IndexStage,
+    Questions, Requests,
 };
 use frame_support::{assert_ok, storage::with_storage_layer, traits::fungible::InspectHold};
 use openledger_attribution::{
@@ -111,8 +112,7 @@ impl Life<'_> {
             }
             18 => {
                 let question = &self.index_questions[rng.below(self.index_questions.len() as u64) as usize];
-                let commitment =
-                    index_question_commitment(&who.clone().into(), &self.index, &SALT, question);
+                let commitment = index_question_commitment(&who.clone().into(), &self.index, &SALT, question);
                 Attribution::challenge_index(by.clone().into(), self.index, commitment)?;
                 advance(1);
                 Attribution::ask_index(by.into(), self.index, SALT, Box::new(question.clone()))

@@ -1,9 +1,10 @@
 //! Whatever members do, in whatever order: the state adds up after each act, and no planck is made or lost.
 
-use crate::{mock::*, CaseStage, Cases, Claims, SeatsOf};
+use crate::{mock::*, CaseStage, Cases, Claims, Progress, SeatsOf};
 use frame_support::{storage::with_storage_layer, traits::fungible::InspectHold};
 use frame_system::RawOrigin;
 use openledger_attribution::committee::Vote;
+use openledger_protocol::committees::Seat;
 use openledger_traits::Committees as _;
 use sp_runtime::DispatchError;
 use std::collections::BTreeMap;
@@ -26,7 +27,11 @@ impl Rng {
 }
 
 fn seeds(count: u64) -> impl Iterator<Item = u64> {
-    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect(name));
+    let number = |name: &str| {
+        std::env::var(name)
+            .ok()
+            .map(|text| text.parse::<u64>().expect(name))
+    };
     let seed = number("ATTRIBUTION_SEED").unwrap_or_else(|| {
         std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)
@@ -39,57 +44,78 @@ fn seeds(count: u64) -> impl Iterator<Item = u64> {
 }
 
 fn says(rng: &mut Rng) -> Says {
-    match rng.below(8) {
-        0..=3 => Says::Right,
-        4 | 5 => Says::Wrong(rng.below(2) as u8),
-        6 => Says::Missing(Vote::Wrong),
+    match rng.below(20) {
+        0..=11 => Says::Right,
+        12..=16 => Says::Wrong(u8::from(rng.below(5) == 0)),
+        17 | 18 => Says::Missing(Vote::Wrong),
         _ => Says::Contradicts,
     }
+}
+
+/// A member of the running round that is so far, or anybody.
+fn member(case: u64, rng: &mut Rng, is_so_far: fn(Progress) -> bool) -> AccountId {
+    let fit: Vec<AccountId> = Cases::<Test>::get(case)
+        .map(|case| {
+            let fits = |seat: &&Seat<AccountId>| seat.round == case.round && is_so_far(seat.progress);
+            case.seats
+                .iter()
+                .filter(fits)
+                .map(|seat| seat.member.clone())
+                .collect()
+        })
+        .unwrap_or_default();
+    if fit.is_empty() || rng.below(20) == 0 {
+        return nth(1 + rng.below(20) as u8);
+    }
+    fit[rng.below(fit.len() as u64) as usize].clone()
 }
 
 #[test]
 fn any_life_of_cases_should_add_up_and_leave_nothing_behind() {
     let mut ended: BTreeMap<String, u32> = BTreeMap::new();
-    for seed in seeds(60) {
+    for seed in seeds(20) {
         let mut rng = Rng(seed);
         test(|| {
             outside(|o| o.entropy = rng.next());
-            Size::set(&(1 + rng.below(5) as u32));
-            Quorum::set(&(1 + rng.below(5) as u32));
-            members(4 + rng.below(20) as u8);
+            Size::set(&(1 + rng.below(6) as u32));
+            Quorum::set(&(1 + rng.below(6) as u32));
+            members(2 + rng.below(22) as u8);
             let issued = Balances::total_issuance()
                 + workers(|all| all.values().map(|worker| worker.bond).sum::<u128>());
             let mut cases = Vec::new();
             let mut said: BTreeMap<(u64, AccountId), Says> = BTreeMap::new();
-            for _ in 0..120 {
+            for _ in 0..150 {
                 let case = (!cases.is_empty()).then(|| cases[rng.below(cases.len() as u64) as usize]);
                 let by = || Some(PAYER).into();
                 let act = with_storage_layer::<_, DispatchError, _>(|| {
                     let Some(case) = case else {
                         return Ok(());
                     };
-                    let who = Cases::<Test>::get(case)
-                        .filter(|case| !case.seats.is_empty())
-                        .map(|case| case.seats[rng.below(case.seats.len() as u64) as usize].member.clone())
-                        .unwrap_or_else(|| nth(1 + rng.below(20) as u8));
-                    match rng.below(10) {
-                        0 => Committees::seat(by(), case).map(|_| ()).map_err(|error| error.error),
-                        1..=3 => {
+                    match rng.below(20) {
+                        0 | 1 => Committees::seat(by(), case)
+                            .map(|_| ())
+                            .map_err(|error| error.error),
+                        2..=9 => {
+                            let who = member(case, &mut rng, |progress| progress == Progress::Seated);
                             let says = says(&mut rng);
                             commit(case, &who, &says)?;
                             said.insert((case, who), says);
                             Ok(())
                         }
-                        4..=7 => match said.get(&(case, who.clone())) {
-                            Some(says) => reveal(case, &who, says),
-                            None => Ok(()),
-                        },
-                        8 => close(case),
+                        10..=16 => {
+                            let is_due = |progress| matches!(progress, Progress::Committed(_));
+                            let who = member(case, &mut rng, is_due);
+                            match said.get(&(case, who.clone())) {
+                                Some(says) => reveal(case, &who, says),
+                                None => Ok(()),
+                            }
+                        }
+                        17 | 18 => close(case),
                         _ => Committees::decide(RawOrigin::Root.into(), case, Vote::Wrong),
                     }
                 });
                 let _ = act;
-                if rng.below(10) == 0 && cases.len() < 6 {
+                if rng.below(20) == 0 && cases.len() < 6 {
                     let subject = if rng.below(2) == 0 { private() } else { public() };
                     let mut hearing = hearing(subject);
                     if rng.below(3) == 0 {
@@ -98,8 +124,10 @@ fn any_life_of_cases_should_add_up_and_leave_nothing_behind() {
                     }
                     cases.push(Committees::open(hearing).unwrap());
                 }
-                if rng.below(3) == 0 {
-                    advance(1 + rng.below(4));
+                match rng.below(20) {
+                    0 => advance(2 * EPOCH),
+                    1..=3 => advance(1),
+                    _ => {}
                 }
                 Committees::do_try_state().unwrap();
             }
@@ -116,14 +144,20 @@ fn any_life_of_cases_should_add_up_and_leave_nothing_behind() {
                     Committees::do_try_state().unwrap();
                 }
             }
-            for (case, _) in Cases::<Test>::iter().map(|(id, case)| (id, case.stage)).collect::<Vec<_>>() {
+            for (case, _) in Cases::<Test>::iter()
+                .map(|(id, case)| (id, case.stage))
+                .collect::<Vec<_>>()
+            {
                 assert!(
                     matches!(Cases::<Test>::get(case).unwrap().stage, CaseStage::Frozen { .. }),
                     "seed {seed}"
                 );
                 Committees::decide(RawOrigin::Root.into(), case, Vote::Right).unwrap();
             }
-            assert_eq!(SeatsOf::<Test>::iter().count() + Claims::<Test>::iter().count(), 0);
+            assert_eq!(
+                SeatsOf::<Test>::iter().count() + Claims::<Test>::iter().count(),
+                0
+            );
             assert_eq!(Balances::total_balance_on_hold(&PAYER), 0);
             assert!(workers(|all| all.values().all(|worker| worker.open == 0)));
             let left = Balances::total_issuance()
@@ -139,5 +173,5 @@ fn any_life_of_cases_should_add_up_and_leave_nothing_behind() {
         });
     }
     println!("cases ended: {ended:?}");
-    assert!(ended.len() >= 3, "some ending was never met: {ended:?}");
+    assert!(ended.len() >= 2, "no case was decided both ways: {ended:?}");
 }

@@ -19,7 +19,11 @@ fn a_worker_that_attests_should_join_change_its_key_and_leave() {
         advance(5);
         assert_ok!(Committees::join(Some(nth(1)).into(), [2; 32]));
         let member = Members::<Test>::get(nth(1)).unwrap();
-        assert_eq!((member.key, member.since), ([2; 32], 1), "a new key does not make it newer");
+        assert_eq!(
+            (member.key, member.since),
+            ([2; 32], 1),
+            "a new key does not make it newer"
+        );
         assert_noop!(
             Committees::strike(Some(PAYER).into(), nth(1)),
             Error::<Test>::StillAttester

@@ -119,7 +119,10 @@ fn who_could_not_get_what_is_public_should_count_for_nothing() {
         round(case, &vec![Missing(Vote::Right); 10]);
         assert!(matches!(stage(case), CaseStage::Frozen { .. }));
         assert_ok!(Committees::decide(RawOrigin::Root.into(), case, Vote::Right));
-        assert!(all.iter().filter(|who| bond(who) == BOND).count() >= 4, "nobody could");
+        assert!(
+            all.iter().filter(|who| bond(who) == BOND).count() >= 4,
+            "nobody could"
+        );
     });
 }
 

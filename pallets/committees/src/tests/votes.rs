@@ -6,7 +6,11 @@ use openledger_attribution::committee::{Computed, Vote};
 
 fn progress(case: u64, who: &AccountId) -> Progress {
     let case = Cases::<Test>::get(case).unwrap();
-    case.seats.iter().find(|seat| seat.member == *who).unwrap().progress
+    case.seats
+        .iter()
+        .find(|seat| seat.member == *who)
+        .unwrap()
+        .progress
 }
 
 #[test]
@@ -20,7 +24,10 @@ fn only_members_with_a_seat_should_commit_and_once() {
         let out = (1..=6).map(nth).find(|who| !all.contains(who)).unwrap();
         assert_noop!(commit(case, &out, &Says::Right), Error::<Test>::NotSeated);
         assert_ok!(commit(case, &all[0], &Says::Right));
-        assert_noop!(commit(case, &all[0], &Says::Wrong(1)), Error::<Test>::CommittedAlready);
+        assert_noop!(
+            commit(case, &all[0], &Says::Wrong(1)),
+            Error::<Test>::CommittedAlready
+        );
         assert_noop!(reveal(case, &all[0], &Says::Right), Error::<Test>::WrongStage);
         advance(COMMIT + 1);
         assert_noop!(commit(case, &all[1], &Says::Right), Error::<Test>::TooLate);

@@ -17,7 +17,11 @@ fn bond_should_count_for_disputes_from_after_it() {
     new_test_ext().execute_with(|| {
         System::set_block_number(5);
         register(1, 2 * MIN_BOND).unwrap();
-        assert_eq!(counted(account(1), 5), None, "it may have come after the dispute of its block");
+        assert_eq!(
+            counted(account(1), 5),
+            None,
+            "it may have come after the dispute of its block"
+        );
         assert_eq!(counted(account(1), 6), Some(2 * MIN_BOND));
         System::set_block_number(8);
         assert_ok!(Compute::bond_more(Some(account(1)).into(), MIN_BOND));
@@ -26,7 +30,11 @@ fn bond_should_count_for_disputes_from_after_it() {
         assert_eq!(counted(account(1), 8), None);
         System::set_block_number(8 + UNBONDING);
         assert_ok!(Compute::bond_more(Some(account(1)).into(), MIN_BOND));
-        assert_eq!(counted(account(1), 9), Some(3 * MIN_BOND), "what is old is not held against it");
+        assert_eq!(
+            counted(account(1), 9),
+            Some(3 * MIN_BOND),
+            "what is old is not held against it"
+        );
         assert_eq!(counted(account(1), 9 + UNBONDING), Some(4 * MIN_BOND));
     });
 }
