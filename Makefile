@@ -9,7 +9,7 @@ export OPENLEDGER_NODE ?= $(CARGO_TARGET_DIR)/release/openledger-node
 # What scripts/setup.sh found out about the wasm toolchain.
 ENV := source "$${OPENLEDGER_ENV:-$${XDG_CACHE_HOME:-$$HOME/.cache}/openledger/env}"
 
-.PHONY: help setup build demo demo-once demo-kills demo-chain test clients net net-steady net-faults net-upgrade net-equivocation chain-specs bench bench-credit bench-transfers bench-verbatim cuda-kernels cuda-emulate bench-gpu bench-content bench-engine peers bench-scores lds lds-attacks lds-lora adversary weights fuzz protocol-numbers metadata-hash
+.PHONY: help setup build demo demo-once demo-kills demo-chain test clients net net-steady net-faults net-upgrade net-equivocation chain-specs bench bench-credit bench-transfers bench-verbatim cuda-kernels cuda-emulate bench-gpu bench-content bench-engine bench-serving sdk load peers bench-scores lds lds-attacks lds-lora adversary weights fuzz protocol-numbers metadata-hash
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 26
@@ -41,7 +41,7 @@ clients: build ## The foreign-client tests at full length
 
 adversary: setup ## Lies of every dispute row planted in many random worlds, and forged challenges, through the pallets: counts of each
 	@$(ENV); ATTRIBUTION_SCALE=$${SCALE:-50} SKIP_WASM_BUILD=1 cargo test --release --locked -p pallet-openledger-attribution \
-		-p pallet-openledger-datanets -- --nocapture lie honest score life withheld drawn
+		-p pallet-openledger-datanets -p pallet-openledger-committees -- --nocapture lie honest score life withheld drawn
 
 fuzz: build ## The whole runtime under random transactions, its promises checked after each block (CALLS=1000000, SEED=N to repeat)
 	@$(ENV); export FUZZ_CALLS=$${CALLS:-1000000} FUZZ_THREADS=$$(nproc); [ -z "$${SEED:-}" ] || export FUZZ_SEED=$$SEED; \
@@ -111,6 +111,15 @@ peers: setup ## Logits, losses, tokens and conversations beside transformers and
 
 bench-engine: setup ## Serving and training beside transformers and peft, in one run (installs torch, 7 GB on disk)
 	@$(ENV); scripts/bench-engine.sh
+
+bench-serving: setup ## What payment and attribution cost beside the bare engine, in one run
+	@$(ENV); cargo test --release --locked --manifest-path gpu-offchain/Cargo.toml -p openledger-worker --test worker -- --ignored --nocapture beside_the_bare_engine
+
+sdk: build ## OpenAI's SDKs, x402 and schemathesis (EXAMPLES=200) against a worker and a development node
+	@EXAMPLES=$${EXAMPLES:-200} scripts/sdk.sh javascript python x402 schemathesis
+
+load: build ## 200 paying consumers for about ten minutes: nobody unpaid, nothing paid twice, latencies
+	@CONSUMERS=$${CONSUMERS:-200} QUESTIONS=$${QUESTIONS:-40} BATCH=$${BATCH:-400} scripts/sdk.sh load
 
 bench-scores: setup ## Scoring beside a plain read of the same bytes, in turn, at 1, 4 and 16 times the size
 	@$(ENV); cargo run --release --locked --manifest-path gpu-offchain/Cargo.toml -p openledger-influence --example speed

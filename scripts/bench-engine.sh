@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Serving and training beside transformers and peft on this machine, in one run. Arguments go to bench.py (--reps, --new, --only, --threads).
+# Serving and training beside transformers and peft on this machine, in one run. Arguments go to bench.py (--reps, --new, --only, --threads, --mode).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=$(scripts/peers-env.sh)

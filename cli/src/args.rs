@@ -76,6 +76,8 @@ pub enum Command {
     Channel(Channel),
     /// Ask a model, pay by voucher, and see which records shaped the answer
     Chat(Chat),
+    /// Serve OpenAI's API on this machine and pay for what its SDKs ask, within limits
+    Proxy(Proxy),
     /// What was credited and can be claimed
     #[command(subcommand)]
     Rewards(Rewards),
@@ -328,6 +330,26 @@ pub struct Chat {
     /// Sources to show with their text
     #[arg(long, default_value_t = 5)]
     pub sources: usize,
+}
+
+/// `proxy`.
+#[derive(Debug, ClapArgs)]
+pub struct Proxy {
+    /// Where it listens: loopback only
+    #[arg(long, default_value = "127.0.0.1:8702")]
+    pub listen: std::net::SocketAddr,
+    /// Most that one answer may cost
+    #[arg(long, value_name = "OPEN", value_parser = parse_open, default_value = "1")]
+    pub most_per_answer: u128,
+    /// Most that may be spent in a day (UTC); kept over restarts
+    #[arg(long, value_name = "OPEN", value_parser = parse_open, default_value = "10")]
+    pub most_per_day: u128,
+    /// Channel to pay through, several times for several: as many questions are answered at once [default: all of yours to the worker]
+    #[arg(long = "channel")]
+    pub channels: Vec<u64>,
+    /// Blocks that a voucher is good for
+    #[arg(long, default_value_t = 1_200)]
+    pub expiry: u64,
 }
 
 /// `rewards`.

@@ -41,6 +41,9 @@ struct PendingJson {
     terms: String,
     salt: String,
     prompt: String,
+    /// Not there in pages of a version that asked single questions only.
+    #[serde(default)]
+    input_tokens: Option<u32>,
 }
 
 /// A voucher that was signed and whose receipt is not here yet.
@@ -56,6 +59,8 @@ pub struct Pending {
     pub salt: Hash,
     /// What was asked.
     pub prompt: String,
+    /// Tokens of the prompt.
+    pub input_tokens: Option<u32>,
 }
 
 /// A receipt and the secret that opens its texts.
@@ -172,6 +177,7 @@ impl Page {
                 .try_into()
                 .map_err(|_| self.damaged("the salt has not 32 bytes"))?,
             prompt: json.prompt.clone(),
+            input_tokens: json.input_tokens,
         }))
     }
 
@@ -184,6 +190,7 @@ impl Page {
                 terms: wire::hex_of(pending.terms.encode()),
                 salt: wire::hex_of(pending.salt),
                 prompt: pending.prompt.clone(),
+                input_tokens: pending.input_tokens,
             }),
             ..self.state.clone()
         };
@@ -287,6 +294,7 @@ mod tests {
             terms,
             salt: [8; 32],
             prompt: "Who?".into(),
+            input_tokens: Some(9),
         }
     }
 

@@ -3,72 +3,47 @@
 use crate::{
     args,
     book::{self, Page, Pending},
-    channels,
-    context::{money_json, random, text_of, Context},
-    models,
+    context::{money_json, text_of, Context},
+    pay::{self, excerpt, Order, Question, Wish},
     proof::amounts_by_row,
     public::{self, Published},
-    texts::{output_leaves, prompt_leaves, text_root, Parameters},
-    wire::{bytes_of, bytes_of_field, hex_of},
+    texts::Parameters,
+    wire::hex_of,
     worker::Worker,
-    Error, Result,
+    Result,
 };
-use base64::{engine::general_purpose::STANDARD, Engine};
-use openledger_attribution::{
-    hash::Hash,
-    receipt::Receipt,
-    voucher::{CheckSignature, Mode, Signature, Terms, Voucher},
-    wire::Object,
-};
-use openledger_chain::{open, ss58, Block, Chain, Head, Key, Read, SignatureChecks};
-use openledger_model::{Message, Tokenizer};
-use openledger_protocol::{
-    channels::Channel,
-    compute,
-    models::{Base, Model, Stage},
-    storage, Account,
-};
-use serde::Deserialize;
+use openledger_attribution::wire::Object;
+use openledger_chain::{open, ss58, Head};
+use openledger_model::Message;
 use serde_json::{json, Value};
-use std::{
-    io::Write,
-    path::Path,
-    time::{Duration, Instant},
-};
-
-/// How long an answer's attribution is waited for after its last token.
-const PATIENCE: Duration = Duration::from_secs(300);
-
-/// Everything that was looked up before anything is signed.
-struct Order {
-    chain: Chain,
-    key: Key,
-    worker: Worker,
-    block: Block,
-    model: u64,
-    generation: u32,
-    stored: Read<Model<Account>>,
-    index: Hash,
-    channel: u64,
-    account: Read<Channel<Account>>,
-    tokenizer: Tokenizer,
-}
+use std::io::Write;
 
 /// Runs the command.
 pub async fn run(context: &Context, command: args::Chat) -> Result<()> {
-    let order = look_up(context, &command).await?;
+    let wish = Wish {
+        model: command.model.clone(),
+        generation: command.generation,
+        channel: command.channel,
+    };
+    let order = pay::look_up(context, context.chain().await?, &wish, None).await?;
     let data = context.data(&order.chain.genesis());
     let mut page = Page::open(&data, order.channel)?;
-    settle_page(context, &order, &mut page, &data).await?;
+    pay::settle_page(context, &order, &mut page, &data).await?;
 
-    let messages = [Message::user(command.prompt.as_str())];
-    let prompt = order.tokenizer.chat(&messages)?;
     let parameters = Parameters {
         max_tokens: command.max_tokens,
         temperature: command.temperature,
         top_p: command.top_p,
+        ..Parameters::default()
     };
-    let pending = sign(&order, &page, &command, &prompt, &parameters)?;
+    let question = Question {
+        prompt: order.tokenizer.chat(&[Message::user(command.prompt.as_str())])?,
+        parameters: parameters.clone(),
+        seed: command.seed,
+        expiry: command.expiry,
+        shown: command.prompt.clone(),
+    };
+    let pending = pay::sign(&order, &page, &question)?;
     // From here on the voucher may reach the worker: it is on the disk first.
     page.begin(&pending)?;
     let body = json!({
@@ -83,239 +58,32 @@ pub async fn run(context: &Context, command: args::Chat) -> Result<()> {
     let text = match stream(context, &order.worker, &pending, &body) {
         Ok(text) => text,
         Err(e) => {
-            // A refusal leaves no trace at the worker, so the place in the channel is free again.
-            if matches!(e.status(), Some(400 | 402 | 404 | 409 | 413)) {
-                page.forget()?;
+            // A refusal leaves no trace at the worker, so the place in the channel is free again; unless the voucher is answered already.
+            if matches!(e.status(), Some(400 | 402 | 404 | 409 | 413 | 429 | 503)) {
+                pay::conclude(&order, &mut page, &data).await?;
             }
             return Err(e);
         }
     };
-    let hash = receipt_of(&order.worker, &pending)?.ok_or_else(|| {
+    let hash = pay::receipt_of(&order.worker, &pending)?.ok_or_else(|| {
         order.worker.wrong(
             "the answer",
             "it has no receipt although it was streamed: ask again, the voucher is kept",
         )
     })?;
-    let published = take_receipt(&order, &pending, &hash).await?;
-    check_output(&order, &pending, &published, &prompt, Some(&text))?;
+    let published = pay::take_receipt(&order, &pending, &hash).await?;
+    let texts = [text];
+    pay::check_output(&order, &pending, &published, Some((&parameters, &texts)))?;
     page.finish(&data, &published.answer.receipt, &published.signature)?;
+    let [text] = texts;
     show(context, &order, &command, &published, &text).await
-}
-
-async fn look_up(context: &Context, command: &args::Chat) -> Result<Order> {
-    let chain = context.chain().await?;
-    let key = context.key(&chain)?;
-    let worker = context.worker();
-    let block = chain.head(Head::Best).await?;
-    let (model, stored) = models::find(&chain, &command.model, block).await?;
-    let (generation, index) = ready(&chain, model, &stored, command.generation).await?;
-    let account = channels::worker_account(context)?;
-    let channel = match command.channel {
-        Some(channel) => channel,
-        None => own_channel(&chain, &key, &account, block).await?,
-    };
-    let found = channels::read(&chain, channel, block).await?;
-    if found.value.consumer != key.account() {
-        return Err(Error::other(format!(
-            "channel {channel} is {}'s, not {}'s ({}): sign with its key, or open one with `openledger channel open OPEN`",
-            ss58(&found.value.consumer),
-            ss58(&key.account()),
-            found.place()
-        )));
-    }
-    if found.value.worker != account {
-        return Err(Error::other(format!(
-            "channel {channel} is to worker {} and {} is {} ({}): name the right one with --worker, or another channel",
-            ss58(&found.value.worker),
-            worker.url(),
-            ss58(&account),
-            found.place()
-        )));
-    }
-    let base = stored.value.base;
-    let base = chain
-        .read::<Base<Account>>(storage::base(base), block)
-        .await?
-        .found(format_args!("base {base}"))?;
-    let tokenizer = tokenizer(context, &worker, &base.value.tokenizer)?;
-    Ok(Order {
-        chain,
-        key,
-        worker,
-        block,
-        model,
-        generation,
-        stored,
-        index,
-        channel,
-        account: found,
-        tokenizer,
-    })
-}
-
-/// The newest generation that can answer, or the one asked for, with its index.
-async fn ready(
-    chain: &Chain,
-    model: u64,
-    stored: &Read<Model<Account>>,
-    wanted: Option<u32>,
-) -> Result<(u32, Hash)> {
-    let all = match wanted {
-        Some(number) => number..=number,
-        None => 1..=stored.value.generations,
-    };
-    for number in all.rev() {
-        let generation = models::generation(chain, model, number, stored.block).await?;
-        match generation.value.stage {
-            Stage::Ready { index } => return Ok((number, index)),
-            other if wanted.is_some() => {
-                return Err(Error::other(format!(
-                    "generation {number} of model {model} cannot answer: it is {} ({})",
-                    models::stage(&other),
-                    generation.place()
-                )))
-            }
-            _ => {}
-        }
-    }
-    Err(Error::other(format!(
-        "model {model} has no generation that can answer ({}): train one with `openledger train`",
-        stored.place()
-    )))
-}
-
-/// The consumer's newest channel to a worker.
-async fn own_channel(chain: &Chain, key: &Key, worker: &Account, block: Block) -> Result<u64> {
-    let all = chain
-        .entries::<u64, Channel<Account>>("Channels", "Channels", block)
-        .await?;
-    let own = all.iter().filter(|(_, c)| {
-        c.value.consumer == key.account() && c.value.worker == *worker && c.value.closing.is_none()
-    });
-    own.map(|(id, _)| *id).max().ok_or_else(|| {
-        Error::other(format!(
-            "{} has no open channel to worker {} at block {block}: open one with `openledger channel open OPEN`",
-            ss58(&key.account()),
-            ss58(worker)
-        ))
-    })
-}
-
-/// The tokenizer that the chain names, from the worker once and then from the disk; either way checked.
-fn tokenizer(context: &Context, worker: &Worker, hash: &Hash) -> Result<Tokenizer> {
-    #[derive(Deserialize)]
-    struct Files {
-        files: Vec<File>,
-    }
-    #[derive(Deserialize)]
-    struct File {
-        name: String,
-    }
-    let dir = context.shared().join("tokenizers").join(hex::encode(hash));
-    if let Ok(kept) = Tokenizer::load(&dir) {
-        if kept.hash() == *hash {
-            return Ok(kept);
-        }
-    }
-    let path = format!("/v1/tokenizers/{}", hex_of(hash));
-    let files: Files = worker.json(&path)?;
-    for File { name } in files.files {
-        let plain = !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\']);
-        if !plain {
-            return Err(worker.wrong(&path, format!("`{name}` is no plain file name")));
-        }
-        crate::files::replace(&dir.join(&name), &worker.bytes(&format!("{path}/{name}"))?)?;
-    }
-    let fetched = Tokenizer::load(&dir)?;
-    if fetched.hash() != *hash {
-        return Err(worker.wrong(&path, format!("its files have hash {}", hex_of(fetched.hash()))));
-    }
-    Ok(fetched)
-}
-
-fn sign(
-    order: &Order,
-    page: &Page,
-    command: &args::Chat,
-    prompt: &[u32],
-    parameters: &Parameters,
-) -> Result<Pending> {
-    let tariff = order.stored.value.tariff;
-    let input =
-        u32::try_from(prompt.len()).map_err(|_| Error::other("the prompt has more than 2^32 tokens"))?;
-    let most = tariff
-        .fee(input, parameters.max_tokens)
-        .and_then(|fee| fee.total())
-        .ok_or_else(|| Error::other("the answer could cost more than 2^128 planck: ask for fewer tokens"))?;
-    let accepted = page.accepted()?;
-    let channel = &order.account;
-    let after = accepted
-        .checked_add(most)
-        .filter(|after| *after <= channel.value.deposit);
-    if after.is_none() {
-        return Err(Error::other(format!(
-            "channel {} has {} left of {} ({}) and this answer may cost {}: ask for fewer tokens or open another channel",
-            order.channel,
-            open(channel.value.deposit.saturating_sub(accepted)),
-            open(channel.value.deposit),
-            channel.place(),
-            open(most)
-        )));
-    }
-    let mut expiry = u64::from(order.block.number).saturating_add(command.expiry);
-    if let Some(closing) = channel.value.closing {
-        expiry = expiry.min(u64::from(closing).saturating_sub(1));
-    }
-    let salt = random()?;
-    let root =
-        text_root(&prompt_leaves(prompt, &salt)).ok_or_else(|| Error::other("the prompt is too long"))?;
-    let seed = match command.seed {
-        Some(seed) => seed,
-        None => {
-            let [a, b, c, d, e, f, g, h, ..] = random()?;
-            u64::from_be_bytes([a, b, c, d, e, f, g, h])
-        }
-    };
-    let terms = Terms {
-        model: order.model,
-        generation: order.generation,
-        index: order.index,
-        tariff,
-        mode: Mode::Verifiable,
-        prompt: root,
-        parameters: parameters.hash(),
-        seed,
-    };
-    let voucher = Voucher {
-        genesis: order.chain.genesis(),
-        channel: order.channel,
-        accepted,
-        previous: page.previous()?,
-        most,
-        expiry,
-        terms: terms.hash(),
-    };
-    Ok(Pending {
-        voucher,
-        signature: Signature::Sr25519(order.key.sign(&voucher.sr25519_message())),
-        terms,
-        salt,
-        prompt: command.prompt.clone(),
-    })
 }
 
 /// Sends the question and prints the answer as it comes.
 fn stream(context: &Context, worker: &Worker, pending: &Pending, body: &Value) -> Result<String> {
-    let mut voucher = pending.voucher.encode();
-    voucher.extend(bytes_of_field(&pending.signature));
-    let headers = [
-        ("x-openledger-voucher", STANDARD.encode(voucher)),
-        ("x-openledger-terms", STANDARD.encode(pending.terms.encode())),
-        ("x-openledger-salt", hex_of(pending.salt)),
-    ];
     let path = "/v1/chat/completions";
     let mut text = String::new();
-    for line in worker.stream(path, &headers, body)? {
+    for line in worker.stream(path, &pay::headers(pending), body)? {
         let line =
             line.map_err(|e| worker.wrong(path, format!("{e}; ask again: what was made is not lost")))?;
         let chunk: Value = serde_json::from_str(&line).map_err(|e| worker.wrong(path, e))?;
@@ -332,196 +100,6 @@ fn stream(context: &Context, worker: &Worker, pending: &Pending, body: &Value) -
     }
     context.say("");
     Ok(text)
-}
-
-/// The receipt of a voucher, waiting while the worker is at it; nothing if the worker never saw it.
-fn receipt_of(worker: &Worker, pending: &Pending) -> Result<Option<Hash>> {
-    let path = format!("/v1/answers/{}?wait=20", hex_of(pending.voucher.hash()));
-    let start = Instant::now();
-    loop {
-        let answer: Value = match worker.json(&path) {
-            Ok(answer) => answer,
-            Err(e) if e.status() == Some(404) => return Ok(None),
-            Err(e) => return Err(e),
-        };
-        if answer["state"] == "done" {
-            let hash = answer["receipt"]
-                .as_str()
-                .and_then(|text| bytes_of(text).ok()?.try_into().ok());
-            return hash
-                .map(Some)
-                .ok_or_else(|| worker.wrong(&path, "it is done and has no receipt"));
-        }
-        if start.elapsed() > PATIENCE {
-            return Err(worker.wrong(
-                &path,
-                format!(
-                    "it is still {} after {} s: ask again later",
-                    answer["state"],
-                    PATIENCE.as_secs()
-                ),
-            ));
-        }
-        std::thread::sleep(Duration::from_millis(200));
-    }
-}
-
-/// Fetches a receipt and checks it against voucher, terms and the worker's key on the chain.
-async fn take_receipt(order: &Order, pending: &Pending, hash: &Hash) -> Result<Published> {
-    let published = public::receipt(&order.worker, hash, Some(&pending.salt))?;
-    let receipt = &published.answer.receipt;
-    let wrong = |reason: String| order.worker.wrong(format!("receipt {}", hex_of(hash)), reason);
-    let worker = order.account.value.worker;
-    if receipt.voucher != pending.voucher
-        || receipt.terms != pending.terms
-        || receipt.signature != pending.signature
-    {
-        return Err(wrong("it is for another voucher".into()));
-    }
-    if receipt.worker != worker {
-        return Err(wrong(format!("it is of worker {}", ss58(&receipt.worker))));
-    }
-    receipt
-        .check()
-        .map_err(|flaw| wrong(format!("it breaks a rule: {flaw:?}")))?;
-    if published.answer.attribution.hash() != receipt.attribution {
-        return Err(wrong("it commits to another attribution".into()));
-    }
-    let stored = order
-        .chain
-        .read::<compute::Worker>(storage::worker(worker), Head::Best)
-        .await?
-        .found(format_args!("worker {}", ss58(&worker)))?;
-    if !SignatureChecks.sr25519(
-        &published.signature,
-        &receipt.signing_message(),
-        &stored.value.receipt_key,
-    ) {
-        return Err(wrong(format!(
-            "it is not signed by the worker's receipt key ({})",
-            stored.place()
-        )));
-    }
-    Ok(published)
-}
-
-/// Whether the counts and the committed answer are those of the texts.
-fn check_output(
-    order: &Order,
-    pending: &Pending,
-    published: &Published,
-    prompt: &[u32],
-    text: Option<&str>,
-) -> Result<()> {
-    let receipt = &published.answer.receipt;
-    let wrong = |reason: String| order.worker.wrong("the receipt", reason);
-    if u64::from(receipt.input_tokens) != prompt.len() as u64 {
-        return Err(wrong(format!(
-            "it counts {} tokens of prompt; there are {}",
-            receipt.input_tokens,
-            prompt.len()
-        )));
-    }
-    let texts = published
-        .texts
-        .as_ref()
-        .ok_or_else(|| wrong("its texts are not there".into()))?;
-    let tokens: Vec<u32> = texts.output.iter().flat_map(|leaf| leaf.tokens.clone()).collect();
-    if u64::from(receipt.output_tokens) != tokens.len() as u64 {
-        return Err(wrong(format!(
-            "it counts {} tokens of answer; there are {}",
-            receipt.output_tokens,
-            tokens.len()
-        )));
-    }
-    if text_root(&output_leaves(&tokens, &pending.salt)) != Some(receipt.output) {
-        return Err(wrong("it commits to another answer".into()));
-    }
-    let decoded = order.tokenizer.decode(&tokens)?;
-    match text {
-        Some(text) if text != decoded => Err(wrong("it commits to another text than was streamed".into())),
-        _ => Ok(()),
-    }
-}
-
-/// Settles what an earlier run left behind, and finds out where the channel stands if it is new here.
-async fn settle_page(context: &Context, order: &Order, page: &mut Page, data: &Path) -> Result<()> {
-    if let Some(pending) = page.pending()? {
-        match receipt_of(&order.worker, &pending)? {
-            Some(hash) => {
-                let published = take_receipt(order, &pending, &hash).await?;
-                let prompt = order.tokenizer.chat(&[Message::user(pending.prompt.as_str())])?;
-                check_output(order, &pending, &published, &prompt, None)?;
-                page.finish(data, &published.answer.receipt, &published.signature)?;
-                context.say(format!(
-                    "an earlier question was answered meanwhile: \"{}\", receipt {}",
-                    excerpt(&pending.prompt, 60),
-                    hex_of(hash)
-                ));
-            }
-            // The worker never took it, so the place in the channel is free; both could not be settled anyway.
-            None => page.forget()?,
-        }
-    }
-    if page.is_new() {
-        let path = format!("/v1/channels/{}", order.channel);
-        let state: Value = order.worker.json(&path)?;
-        let accepted = state["accepted"].as_str().and_then(|text| text.parse().ok());
-        let previous = state["previous"]
-            .as_str()
-            .and_then(|text| bytes_of(text).ok()?.try_into().ok());
-        let (Some(accepted), Some(previous)) = (accepted, previous) else {
-            return Err(order
-                .worker
-                .wrong(&path, "it does not say where the channel stands"));
-        };
-        // Only receipts that this consumer signed for can stand behind a sum, so a channel used for the first time starts at 0.
-        if accepted != 0 {
-            confirm(order, accepted, &previous)?;
-            context.say(format!(
-                "channel {} was used from elsewhere: {} spent so far (receipt {})",
-                order.channel,
-                open(accepted),
-                hex_of(previous)
-            ));
-        }
-        page.adopt(accepted, previous)?;
-    }
-    Ok(())
-}
-
-/// A channel's last receipt elsewhere: signed by this consumer, and adding up to what the worker says.
-fn confirm(order: &Order, accepted: u128, previous: &Hash) -> Result<()> {
-    let published = public::receipt(&order.worker, previous, None)?;
-    let receipt: &Receipt = &published.answer.receipt;
-    let signed = receipt.voucher.is_signed(
-        &receipt.signature,
-        &order.key.account(),
-        order.chain.chain_id(),
-        &SignatureChecks,
-    );
-    if !signed
-        || receipt.voucher.channel != order.channel
-        || receipt.check().is_err()
-        || receipt.cumulative() != Some(accepted)
-    {
-        return Err(order.worker.wrong(
-            format!("channel {}", order.channel),
-            format!(
-                "{} were spent, and its last receipt does not show that: use another channel",
-                open(accepted)
-            ),
-        ));
-    }
-    Ok(())
-}
-
-fn excerpt(text: &str, most: usize) -> String {
-    let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(most) {
-        Some((end, _)) => format!("{}…", line.get(..end).unwrap_or(&line)),
-        None => line,
-    }
 }
 
 async fn show(
@@ -638,15 +216,4 @@ async fn show(
         "deposit": money_json(&order.account.clone().map(|c| c.deposit)),
     }));
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn excerpts_are_one_line_and_end_between_characters() {
-        assert_eq!(excerpt("a\n\n b  c", 10), "a b c");
-        assert_eq!(excerpt("äöüäöü", 3), "äöü…");
-    }
 }

@@ -56,6 +56,15 @@ pub enum Error {
         /// What happened, and what to do.
         reason: String,
     },
+    /// There is no such thing on the chain.
+    #[error("{0}")]
+    Missing(String),
+    /// A question to the proxy that cannot be asked as it is.
+    #[error("{0}")]
+    Request(String),
+    /// A question that would cost more than was allowed.
+    #[error("{0}")]
+    Limit(String),
     /// Anything else.
     #[error("{0}")]
     Other(String),

@@ -2,7 +2,8 @@
 //!
 //! [`args`] says what can be typed, [`context`] is what every command has: the chain, a worker, a key, a place for its files.
 //! [`proof`] recomputes answers from public data; [`explain`] and [`watch`] compare them with what was claimed and paid.
-//! [`book`] keeps what a consumer must never forget.
+//! [`pay`] pays for an answer, for [`chat`] and for the [`proxy`] that pays for OpenAI's SDKs; [`book`] keeps what a consumer must
+//! never forget, [`spending`] the limits.
 //!
 //! Every amount is printed in OPEN with the place it was read: a block and a storage key, or the receipt that says it.
 
@@ -19,10 +20,13 @@ pub mod error;
 pub mod explain;
 pub mod files;
 pub mod models;
+pub mod pay;
 pub mod proof;
+pub mod proxy;
 pub mod public;
 pub mod rewards;
 pub mod send;
+pub mod spending;
 pub mod texts;
 pub mod train;
 pub mod watch;
@@ -47,6 +51,7 @@ pub async fn run(args: Args) -> Result<bool> {
         Command::Train(command) => train::run(&context, command).await.map(|()| true),
         Command::Channel(command) => channels::run(&context, command).await.map(|()| true),
         Command::Chat(command) => chat::run(&context, command).await.map(|()| true),
+        Command::Proxy(command) => proxy::run(context, command).await.map(|()| true),
         Command::Rewards(command) => rewards::run(&context, command).await.map(|()| true),
         Command::Explain(command) => explain::run(&context, command).await,
         Command::Watch(command) => watch::watch(&context, command).await,

@@ -88,7 +88,7 @@ pub async fn find(
             "{} models are called `{text}`: give the number",
             more + 1
         ))),
-        (None, _) => Err(Error::other(format!(
+        (None, _) => Err(Error::Missing(format!(
             "no model is called `{text}` at block {block}: see `openledger model show`"
         ))),
     }

@@ -39,6 +39,8 @@ pub struct Published {
 pub struct Texts {
     /// Chunks of the answer.
     pub output: Vec<openledger_attribution::text::TextLeaf>,
+    /// How many tokens each choice has.
+    pub choices: Option<Vec<usize>>,
 }
 
 #[derive(Deserialize)]
@@ -54,6 +56,7 @@ struct ReceiptJson {
 #[derive(Deserialize)]
 struct TextsJson {
     output: String,
+    choices: Option<Vec<usize>>,
 }
 
 /// A receipt by its hash. With the answer's salt also its texts.
@@ -81,6 +84,7 @@ pub fn receipt(worker: &Worker, hash: &Hash, salt: Option<&Hash>) -> Result<Publ
         .map(|texts| {
             Ok::<_, Error>(Texts {
                 output: field(&texts.output).map_err(wrong)?,
+                choices: texts.choices,
             })
         })
         .transpose()?;

@@ -13,6 +13,9 @@ use ureq::{http::Response, Agent, Body};
 /// Largest answer that is read into memory.
 const MOST: u64 = 512 * 1024 * 1024;
 
+/// Longest time until a whole answer is there.
+const ANSWER: Duration = Duration::from_secs(1_200);
+
 /// A worker, or whoever serves the same things.
 #[derive(Clone, Debug)]
 pub struct Worker {
@@ -64,6 +67,39 @@ impl Worker {
             path: path.into(),
             status: response.status().as_u16(),
             message,
+        })
+    }
+
+    /// Sends a request and returns what came, refusals as well. A whole answer may take its time.
+    pub fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, String)],
+        body: Option<&Value>,
+    ) -> Result<Response<Body>> {
+        let mut request = ureq::http::Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.url));
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        let wrong = |e: ureq::http::Error| self.wrong(path, e);
+        let sent = match body {
+            None => self.agent.run(request.body(()).map_err(wrong)?),
+            Some(body) => {
+                let request = request.header("content-type", "application/json");
+                let request = self
+                    .agent
+                    .configure_request(request.body(body.to_string()).map_err(wrong)?)
+                    .timeout_recv_response(Some(ANSWER))
+                    .build();
+                self.agent.run(request)
+            }
+        };
+        sent.map_err(|e| Error::NoWorker {
+            url: self.url.clone(),
+            reason: e.to_string(),
         })
     }
 

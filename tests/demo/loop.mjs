@@ -210,7 +210,8 @@ async function main() {
     if (registered.status !== 0) throw new Failed(`openledger-worker register: ${registered.stderr}`);
     process.stdout.write(registered.stdout);
     const run = (data, http, more = []) => [
-        'run', '--data', data, '--base', join(shipped, 'base'), '--node', nodeUrl, '--listen', `127.0.0.1:${http}`, '--batch-receipts', '2',
+        'run', '--data', data, '--base', join(shipped, 'base'), '--node', nodeUrl, '--listen', `127.0.0.1:${http}`, '--admin', `127.0.0.1:${http + 10}`,
+        '--batch-receipts', '2',
         '--batch-seconds', '5', ...more,
     ];
     start('worker', WORKER, run(join(home, 'worker'), HTTP));

@@ -1,13 +1,17 @@
 //! The engine's operations on the CPU.
 //!
-//! Every result has the same bits on every machine, whatever the batch, the number of threads and the instruction set: sums run in one
-//! order of eight lanes with fused multiply-adds ([`lanes`]), and functions such as the exponential are own polynomials. Work is split between
-//! threads by elements of the result, never within a sum.
+//! Unless [`Cpu::fast`] is asked for, every result has the same bits on every machine, whatever the batch, the number of threads and the
+//! instruction set: sums run in one order of eight lanes with fused multiply-adds ([`lanes`]), and functions such as the exponential are own
+//! polynomials. Work is split between threads by elements of the result, never within a sum.
+//!
+//! In fast mode large products go to the crate `gemm`, whose order of sums follows from shapes, threads and processor; everything else is
+//! the same.
 
 // Kernels walk several arrays by one index and take their shapes as plain numbers.
 #![allow(clippy::needless_range_loop, clippy::too_many_arguments)]
 
 mod attention;
+mod fast;
 mod gemm;
 mod lanes;
 mod paged;
@@ -37,6 +41,7 @@ pub fn keep_memory() {
 #[derive(Debug, Clone, Copy)]
 pub struct Cpu<F> {
     simd: bool,
+    fast: bool,
     number: PhantomData<F>,
 }
 
@@ -49,6 +54,7 @@ impl<F: Real> Cpu<F> {
         let simd = false;
         Cpu {
             simd,
+            fast: false,
             number: PhantomData,
         }
     }
@@ -57,7 +63,15 @@ impl<F: Real> Cpu<F> {
     pub fn scalar() -> Self {
         Cpu {
             simd: false,
-            number: PhantomData,
+            ..Self::new()
+        }
+    }
+
+    /// As fast as it gets: the bits of an answer may change with what else is computed, and from machine to machine.
+    pub fn fast() -> Self {
+        Cpu {
+            fast: true,
+            ..Self::new()
         }
     }
 }
@@ -72,6 +86,10 @@ impl<F: Real> Default for Cpu<F> {
 const GRAIN: usize = 1 << 17;
 // Elements of cheap operations a task takes at least.
 const CHUNK: usize = 1 << 14;
+// Rows up to which the columns of a product are split between threads, so that a weight is read from memory once for all rows.
+const FEW: usize = 64;
+// Rows from which fast mode takes the other crate: below, a product waits for its weight and nothing is gained.
+const MANY: usize = 16;
 
 /// Calls `f(first row, rows of out)` on parts of `out`, each a multiple of four rows, that cost about `cost` each row.
 fn split_rows<F: Send>(out: &mut [F], width: usize, cost: usize, f: impl Fn(usize, &mut [F]) + Sync) {
@@ -121,8 +139,8 @@ impl<F: Real> Cpu<F> {
         };
         let simd = self.simd;
         match op.layout {
-            Layout::Forward if op.m < 8 && n * k * op.m >= 2 * GRAIN && ldc == n => {
-                // Few rows: split the columns, so that B is read once for all of them.
+            _ if self.fast && op.m >= MANY && op.m * n * k >= GRAIN => fast::product(op, a, lda, b, c, ldc),
+            Layout::Forward if op.m <= FEW && n * k * op.m >= 2 * GRAIN && ldc == n => {
                 let part = n.div_ceil(rayon::current_num_threads() * 4).next_multiple_of(12);
                 if op.m == 1 {
                     c.par_chunks_mut(part).enumerate().for_each(|(j, c)| {
@@ -136,9 +154,11 @@ impl<F: Real> Cpu<F> {
                     .into_par_iter()
                     .map(|j| {
                         let (from, cols) = (j * part, part.min(n - j * part));
-                        let mut own = Vec::with_capacity(op.m * cols);
-                        for row in before.chunks(n) {
-                            own.extend_from_slice(&row[from..from + cols]);
+                        let mut own = vec![F::ZERO; op.m * cols];
+                        if op.accumulate {
+                            for (own, row) in own.chunks_mut(cols).zip(before.chunks(n)) {
+                                own.copy_from_slice(&row[from..from + cols]);
+                            }
                         }
                         let b = &b[from * k..(from + cols) * k];
                         gemm::forward(simd, a, lda, b, cols, k, &mut own, cols, store);
@@ -188,7 +208,8 @@ impl<F: Real> Backend for Cpu<F> {
     type Buf = Vec<F>;
 
     fn arch(&self) -> String {
-        format!("cpu-lanes8-{}", std::any::type_name::<F>())
+        let order = if self.fast { "fast" } else { "lanes8" };
+        format!("cpu-{order}-{}", std::any::type_name::<F>())
     }
 
     fn zeros(&self, len: usize) -> Vec<F> {
@@ -505,7 +526,7 @@ impl<F: Real> Backend for Cpu<F> {
         self.each_group(groups, stride, u, |g, u| {
             let op = Gemm::forward(g.rows, d_in, g.pair.rank);
             let end = (g.rows - 1) * stride + g.pair.rank;
-            self.product(op, &x[g.start * d_in..], d_in, &g.pair.a, &mut u[..end], stride);
+            self.product(op, &x[g.start * d_in..], d_in, g.pair.a, &mut u[..end], stride);
         });
     }
 
@@ -521,7 +542,7 @@ impl<F: Real> Backend for Cpu<F> {
             let op = Gemm::forward(g.rows, g.pair.rank, d_out)
                 .scaled(g.pair.scale)
                 .adding();
-            self.product(op, &u[g.start * stride..], stride, &g.pair.b, y, d_out);
+            self.product(op, &u[g.start * stride..], stride, g.pair.b, y, d_out);
         });
     }
 

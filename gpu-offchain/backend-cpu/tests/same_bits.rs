@@ -84,6 +84,55 @@ fn products_should_be_right_in_every_layout_and_odd_size() {
 }
 
 #[test]
+fn fast_products_and_adapters_should_be_right_to_rounding() {
+    let be = Fast::fast();
+    assert_ne!(be.arch(), Fast::new().arch(), "fast mode promises other bits");
+    for (m, n, k) in [(16, 96, 128), (33, 70, 129), (64, 600, 500), (200, 31, 64)] {
+        for layout in [Layout::Forward, Layout::Input, Layout::Weight] {
+            for accumulate in [false, true] {
+                let op = Gemm {
+                    m,
+                    n,
+                    k,
+                    layout,
+                    alpha: 0.75,
+                    accumulate,
+                };
+                let (a, b, mut c) = (values(m * k, 1), values(n * k, 2), values(m * n, 3));
+                let want = naive(op, &a, &b, &c);
+                be.gemm(op, &a, &b, &mut c);
+                for (got, want) in c.iter().zip(want) {
+                    assert!((f64::from(*got) - want).abs() < 1e-3, "{op:?}: {got}, {want}");
+                }
+            }
+        }
+    }
+    // Rows of different adapters, each with its own place in rows that are wider than its rank.
+    let (rows, d_in, d_out, stride) = (96, 300, 200, 24);
+    let (x, y) = (values(rows * d_in, 4), values(rows * d_out, 5));
+    let pairs = [5, 24].map(|rank| LoraPair {
+        a: values(rank * d_in, 6),
+        b: values(d_out * rank, 7),
+        rank,
+        scale: 0.5,
+    });
+    let groups = [(8, 40, 0), (48, 48, 1)].map(|(start, rows, pair): (usize, usize, usize)| LoraGroup {
+        start,
+        rows,
+        pair: pairs[pair].borrowed(),
+    });
+    let run = |be: &Fast| {
+        let (mut u, mut y) = (vec![0.0; rows * stride], y.clone());
+        be.lora_shrink(&groups, d_in, &x, stride, &mut u);
+        be.lora_expand(&groups, d_out, &u, stride, &mut y);
+        [u, y].concat()
+    };
+    for (i, (got, want)) in run(&be).iter().zip(run(&Fast::new())).enumerate() {
+        assert!((got - want).abs() < 2e-3, "element {i}: {got}, {want}");
+    }
+}
+
+#[test]
 fn a_row_of_a_product_should_not_depend_on_the_other_rows() {
     let (n, k) = (150, 203);
     let (a, b) = (values(64 * k, 4), values(n * k, 5));
@@ -241,12 +290,12 @@ fn every_other_operation_should_have_the_same_bits_on_both_paths() {
             LoraGroup {
                 start: 0,
                 rows: 1,
-                pair: &pairs[0],
+                pair: pairs[0].borrowed(),
             },
             LoraGroup {
                 start: 4,
                 rows: 15,
-                pair: &pairs[1],
+                pair: pairs[1].borrowed(),
             },
         ];
         let (mut u, mut out) = (vec![0.0; rows * 8], values(rows * 20, 9));

@@ -67,7 +67,7 @@ fn half(x: f32) -> f32 {
     f32::from_bits((bits.wrapping_add(0x7fff + (bits >> 16 & 1))) & 0xffff_0000)
 }
 
-/// Products and modules with weights in bf16, beside the CPU's on the same rounded numbers.
+/// Products and modules with weights in bf16 or 8 bits, beside the CPU's on the same rounded numbers.
 pub(crate) fn halves(report: &mut Report, cuda: &Cuda, mode: &str, seed: u64) -> anyhow::Result<()> {
     let cpu = Cpu::<f32>::new();
     let rounded = |n, place| -> Vec<f32> { values(n, seed, place).into_iter().map(half).collect() };
@@ -95,6 +95,29 @@ pub(crate) fn halves(report: &mut Report, cuda: &Cuda, mode: &str, seed: u64) ->
                 &format!("{apart:.1e} from the CPU, 2e-6 allowed"),
             );
         }
+    }
+    for (m, n, k) in [
+        (1, 128, 512),
+        (16, 70, 264),
+        (33, 64, 1_000),
+        (200, 130, 600),
+        (65, 31, 33),
+    ] {
+        let mut b = cuda.upload(&values(n * k, seed, 7));
+        cuda.quantise(&mut b, k);
+        // Both sides multiply by the same numbers: what the device says they are.
+        let (a, kept) = (rounded(m * k, 8), cuda.download(&b));
+        let op = Gemm::forward(m, k, n);
+        let (mut want, mut c) = (cpu.zeros(m * n), cuda.zeros(m * n));
+        cpu.gemm(op, &a, &kept, &mut want);
+        cuda.gemm(op, &cuda.upload(&a), &b, &mut c);
+        let apart = distance(&[cuda.download(&c)], &[want]);
+        fault(cuda.take_fault())?;
+        report.note(
+            apart <= 2e-6,
+            &format!("{mode}, 8 bits {m} x {n} x {k}"),
+            &format!("{apart:.1e} from the CPU, 2e-6 allowed"),
+        );
     }
     let (d_in, d_out, rank, rows) = (516, 300, 16, 9);
     let (a, b) = (rounded(rank * d_in, 3), rounded(rank * d_out, 4));
@@ -134,7 +157,11 @@ fn lora<B: Backend<Elem = f32>>(
     x: &[f32],
     y: &[f32],
 ) -> Vec<Vec<f32>> {
-    let groups = [LoraGroup { start: 0, rows, pair }];
+    let groups = [LoraGroup {
+        start: 0,
+        rows,
+        pair: pair.borrowed(),
+    }];
     let (x, mut u, mut y) = (be.upload(x), be.zeros(rows * pair.rank), be.upload(y));
     be.lora_shrink(&groups, d_in, &x, pair.rank, &mut u);
     be.lora_expand(&groups, d_out, &u, pair.rank, &mut y);

@@ -49,16 +49,21 @@ pub(crate) fn all(path: &Path, fast: &Cuda, exact: &Cuda, layers: usize) -> anyh
     let base = random_base(layers)?;
     let mut base_64 = 0.0;
     for (mode, cuda) in [("fast", fast), ("verifiable", exact)] {
+        let small = quantised(cuda, &base)?;
+        let weights: usize = bytes_read(&small);
+        for batch in [1, 64] {
+            let seconds = decode(&small, batch, &[])?;
+            let keys = (PROMPT + STEPS / 2) * batch * small.config().kv_dim() * 2 * 4 * layers;
+            line(json!({
+                "what": "decode, 8 bits", "mode": mode, "batch": batch, "adapters": 0, "tokens_per_second": batch as f64 / seconds,
+                "of_roofline": (weights + keys) as f64 / copy / seconds,
+            }))?;
+        }
+        drop(small);
         let net = halved(cuda, &base)?;
         let adapters: Vec<DeviceAdapter<Buf>> = (0..64).map(|i| adapter(cuda, net.config(), i)).collect();
         fault(cuda.take_fault())?;
-        let weights: usize = net.output().bytes()
-            + net
-                .layers
-                .iter()
-                .flat_map(|l| l.linear.iter())
-                .map(Buf::bytes)
-                .sum::<usize>();
+        let weights = bytes_read(&net);
         for (batch, distinct) in [(1, 0), (8, 0), (64, 0), (64, 1), (8, 8), (64, 64)] {
             let seconds = decode(&net, batch, &adapters[..distinct])?;
             let keys = (PROMPT + STEPS / 2) * batch * net.config().kv_dim() * 2 * 4 * layers;
@@ -148,6 +153,26 @@ fn random_base(layers: usize) -> anyhow::Result<BaseModel> {
             (name, values)
         });
     Ok(BaseModel::new(config.clone(), tensors.collect())?)
+}
+
+/// Bytes of weights that a step reads.
+fn bytes_read(net: &Net<Cuda>) -> usize {
+    let linear = net.layers.iter().flat_map(|l| l.linear.iter());
+    net.output().bytes() + linear.map(Buf::bytes).sum::<usize>()
+}
+
+/// The model on the device, its modules in 8 bits, its embedding in bf16.
+fn quantised(cuda: &Cuda, base: &BaseModel) -> anyhow::Result<Arc<Net<Cuda>>> {
+    let mut net = Net::owned(cuda.clone(), base)?;
+    let config = net.config().clone();
+    cuda.halve(&mut net.embed);
+    for layer in &mut net.layers {
+        for (target, weight) in Target::ALL.into_iter().zip(&mut layer.linear) {
+            cuda.quantise(weight, config.module_shape(target).1);
+        }
+    }
+    fault(cuda.take_fault())?;
+    Ok(Arc::new(net))
 }
 
 /// The model on the device, its matrices in bf16.

@@ -209,7 +209,7 @@ fn lora<B: Backend<Elem = f32>>(be: &B, seed: u64, rows: &[usize], ranks: &[usiz
         groups.push(LoraGroup {
             start,
             rows: *rows,
-            pair,
+            pair: pair.borrowed(),
         });
         start += rows;
     }

@@ -253,6 +253,34 @@ static void check_products(int m, int n, int k) {
     few("  few_f32 same bits", 16, 256, [&] { gemm_few_f32(op, a.data(), b.data(), part.data()); }, f1);
     few("  few_bf16_16 same bits", 16, 128, [&] { gemm_few_bf16_16(op, a.data(), bh.data(), part.data()); }, h1);
     few("  few_bf16_64 same bits", 64, 128, [&] { gemm_few_bf16_64(op, a.data(), bh.data(), part.data()); }, h1);
+    // Weights of 8 bits with a factor a row.
+    vector<w8> b8(n * k);
+    Floats factors(n), bq(n * k), wide(n * k, NAN);
+    for (int j = 0; j < n; j++) {
+        float most = 0;
+        for (int p = 0; p < k; p++)
+            most = max(most, fabsf(b[j * k + p]));
+        factors[j] = most / 127;
+        for (int p = 0; p < k; p++) {
+            b8[j * k + p] = (w8)lrintf(b[j * k + p] / factors[j]);
+            bq[j * k + p] = b8[j * k + p] * factors[j];
+        }
+    }
+    launch(gj, 256, [&] { from_w8(b8.data(), factors.data(), n * k, k, wide.data()); });
+    expect("  from_w8", memcmp(wide.data(), bq.data(), wide.size() * 4) != 0, 0);
+    Floats q1 = c0;
+    launch(g, 128, [&] { gemm_forward_w8(op, a.data(), b8.data(), factors.data(), q1.data()); });
+    sprintf(nm, "forward_w8 %dx%dx%d", m, n, k);
+    expect(nm, distance(q1, want(0, ar, bq)), 2e-6);
+    auto few8 = [&](const char* s, int rows, auto f) {
+        Floats c = c0;
+        gf.y = (m + rows - 1) / rows;
+        launch(gf, 128, f);
+        launch(gj, 256, [&] { gemm_join_w8(op, ch, part.data(), factors.data(), c.data()); });
+        expect(s, memcmp(c.data(), q1.data(), c.size() * 4) != 0, 0);
+    };
+    few8("  few_w8_16 same bits", 16, [&] { gemm_few_w8_16(op, a.data(), b8.data(), part.data()); });
+    few8("  few_w8_64 same bits", 64, [&] { gemm_few_w8_64(op, a.data(), b8.data(), part.data()); });
 }
 // Four adapters of different ranks, in tasks of four rows and of one.
 static void check_adapters(int din, int dout, bool half) {

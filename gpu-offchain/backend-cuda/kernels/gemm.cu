@@ -138,30 +138,66 @@ __device__ __forceinline__ void copy16(void* to, const void* from) {
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(at), "l"(from) : "memory");
 }
 
-// Few rows, B [n, k] in bf16: a block of 128 threads has 16·MT rows, 64 columns and one chunk, fetched whole before anything is multiplied.
-// Grid (columns, rows, chunks); (16·MT + 64) rows of 264 elements of dynamic shared memory.
-template <int MT>
-__device__ __forceinline__ void few(Product op, const float* a, const bf16* b, float* part) {
-    const int PITCH = TERMS + 8;
+// Weights of 8 bits have one factor a row of B. Where they are multiplied they are bf16, which holds each of them exactly; the factor is taken
+// once a sum.
+typedef signed char w8;
+
+__device__ __forceinline__ bf16 exact(bf16 x) { return x; }
+__device__ __forceinline__ bf16 exact(w8 x) { return (bf16)(__float_as_uint((float)x) >> 16); }
+__device__ __forceinline__ u32 exact2(u32 x) {
+    return __float_as_uint((float)(w8)x) >> 16 | (__float_as_uint((float)(w8)(x >> 8)) & 0xffff0000u);
+}
+__device__ __forceinline__ void exact16(bf16* to, const w8* from) {
+    uint4 x = *(const uint4*)from;
+    ((uint4*)to)[0] = make_uint4(exact2(x.x), exact2(x.x >> 16), exact2(x.y), exact2(x.y >> 16));
+    ((uint4*)to)[1] = make_uint4(exact2(x.z), exact2(x.z >> 16), exact2(x.w), exact2(x.w >> 16));
+}
+__device__ __forceinline__ float factor(const bf16*, const float*, int) { return 1.f; }
+__device__ __forceinline__ float factor(const w8*, const float* factors, int col) { return factors[col]; }
+
+#define FEW_PITCH (TERMS + 8)
+// 64 rows of B and a chunk of terms, fetched by 128 threads.
+__device__ __forceinline__ void fetch_few(Product op, const bf16* b, int col0, int from, int terms, bf16* bs) {
+    if (op.k % 8 == 0) {
+#pragma unroll 4
+        for (int e = threadIdx.x; e < 64 * TERMS / 8; e += 128) {
+            int j = e / (TERMS / 8), p = e % (TERMS / 8) * 8;
+            if (col0 + j < op.n && p < terms)
+                copy16(bs + j * FEW_PITCH + p, b + (i64)(col0 + j) * op.k + from + p);
+            else
+                *(uint4*)(bs + j * FEW_PITCH + p) = make_uint4(0, 0, 0, 0);
+        }
+    } else {
+        for (int e = threadIdx.x; e < 64 * TERMS; e += 128) {
+            int j = e / TERMS, p = e % TERMS;
+            bs[j * FEW_PITCH + p] = col0 + j < op.n && p < terms ? b[(i64)(col0 + j) * op.k + from + p] : (bf16)0;
+        }
+    }
+}
+__device__ __forceinline__ void fetch_few(Product op, const w8* b, int col0, int from, int terms, bf16* bs) {
+    bool wide = op.k % 16 == 0;
+#pragma unroll 4
+    for (int e = threadIdx.x; e < 64 * TERMS / 16; e += 128) {
+        int j = e / (TERMS / 16), p = e % (TERMS / 16) * 16;
+        const w8* row = b + (i64)(col0 + j) * op.k + from;
+        bf16* to = bs + j * FEW_PITCH + p;
+        if (wide && col0 + j < op.n && p < terms)
+            exact16(to, row + p);
+        else
+            for (int i = p; i < p + 16; i++) to[i - p] = col0 + j < op.n && i < terms ? exact(row[i]) : (bf16)0;
+    }
+}
+
+// Few rows, B [n, k] in bf16 or 8 bits: a block of 128 threads has 16·MT rows, 64 columns and one chunk, fetched whole before anything is
+// multiplied. Grid (columns, rows, chunks); (16·MT + 64) rows of 264 elements of dynamic shared memory.
+template <int MT, class T>
+__device__ __forceinline__ void few(Product op, const float* a, const T* b, float* part) {
+    const int PITCH = FEW_PITCH;
     extern __shared__ uint4 memory[];
     bf16 *bs = (bf16*)memory, *as = bs + 64 * PITCH;
     int t = threadIdx.x, row0 = blockIdx.y * 16 * MT, col0 = blockIdx.x * 64, from = blockIdx.z * TERMS;
     int terms = min(TERMS, op.k - from);
-    if (op.k % 8 == 0) {
-#pragma unroll 4
-        for (int e = t; e < 64 * TERMS / 8; e += 128) {
-            int j = e / (TERMS / 8), p = e % (TERMS / 8) * 8;
-            if (col0 + j < op.n && p < terms)
-                copy16(bs + j * PITCH + p, b + (i64)(col0 + j) * op.k + from + p);
-            else
-                *(uint4*)(bs + j * PITCH + p) = make_uint4(0, 0, 0, 0);
-        }
-    } else {
-        for (int e = t; e < 64 * TERMS; e += 128) {
-            int j = e / TERMS, p = e % TERMS;
-            bs[j * PITCH + p] = col0 + j < op.n && p < terms ? b[(i64)(col0 + j) * op.k + from + p] : (bf16)0;
-        }
-    }
+    fetch_few(op, b, col0, from, terms, bs);
     asm volatile("cp.async.commit_group;" ::: "memory");
     for (int e = t; e < 16 * MT * TERMS; e += 128) {
         int i = e / TERMS, p = e % TERMS;
@@ -197,15 +233,50 @@ __device__ __forceinline__ void few(Product op, const float* a, const bf16* b, f
 }
 KERNEL __launch_bounds__(128) gemm_few_bf16_16(Product op, const float* a, const bf16* b, float* part) { few<1>(op, a, b, part); }
 KERNEL __launch_bounds__(128) gemm_few_bf16_64(Product op, const float* a, const bf16* b, float* part) { few<4>(op, a, b, part); }
+KERNEL __launch_bounds__(128) gemm_few_w8_16(Product op, const float* a, const w8* b, float* part) { few<1>(op, a, b, part); }
+KERNEL __launch_bounds__(128) gemm_few_w8_64(Product op, const float* a, const w8* b, float* part) { few<4>(op, a, b, part); }
 
-// Many rows, B in bf16, [n, k] or [k, n] if BT: 64 × 64 elements a block of four warps, 32 × 32 each.
-template <bool BT>
-__device__ __forceinline__ void many(Product op, const float* a, const bf16* b, float* c) {
+// Adds the chunks in their order, then takes the factor of the column.
+KERNEL gemm_join_w8(Product op, int chunks, const float* part, const float* factors, float* c) {
+    i64 size = (i64)op.m * op.n;
+    for (i64 i = blockIdx.x * (i64)blockDim.x + threadIdx.x; i < size; i += gridDim.x * (i64)blockDim.x) {
+        float total = 0.f;
+        for (int s = 0; s < chunks; s++) total += part[s * size + i];
+        put(op, total * factors[i % op.n], c + i);
+    }
+}
+
+// The weights themselves, of rows of k.
+KERNEL from_w8(const w8* b, const float* factors, i64 size, int k, float* out) {
+    for (i64 i = blockIdx.x * (i64)blockDim.x + threadIdx.x; i < size; i += gridDim.x * (i64)blockDim.x) out[i] = (float)b[i] * factors[i / k];
+}
+
+__device__ __forceinline__ void fetch_many(Product op, const bf16* b, int col0, int p0, bf16* bs, int pitch) {
+#pragma unroll
+    for (int e = 0; e < 2; e++) {
+        int at = threadIdx.x + e * 128, j = at / 4, p = at % 4 * 8;
+        uint4 x = make_uint4(0, 0, 0, 0);
+        if (col0 + j < op.n && p0 + p < op.k) x = *(const uint4*)(b + (i64)(col0 + j) * op.k + p0 + p);
+        *(uint4*)(bs + j * pitch + p) = x;
+    }
+}
+__device__ __forceinline__ void fetch_many(Product op, const w8* b, int col0, int p0, bf16* bs, int pitch) {
+    int j = threadIdx.x / 2, p = threadIdx.x % 2 * 16;
+    bf16* to = bs + j * pitch + p;
+    if (col0 + j < op.n && p0 + p < op.k)
+        exact16(to, b + (i64)(col0 + j) * op.k + p0 + p);
+    else
+        ((uint4*)to)[0] = ((uint4*)to)[1] = make_uint4(0, 0, 0, 0);
+}
+
+// Many rows, B in bf16 or 8 bits, [n, k] or [k, n] if BT: 64 × 64 elements a block of four warps, 32 × 32 each.
+template <bool BT, class T>
+__device__ __forceinline__ void many(Product op, const float* a, const T* b, const float* factors, float* c) {
     const int PITCH = 40;
     __shared__ __align__(16) bf16 as[64 * PITCH], bs[64 * PITCH];
     int t = threadIdx.x, row0 = blockIdx.y * 64, col0 = blockIdx.x * 64;
     int warp = t >> 5, wm = warp / 2 * 32, wn = warp % 2 * 32, g = (t & 31) >> 2, c2 = 2 * (t & 3);
-    bool wide = op.k % 8 == 0;
+    bool wide = op.k % (16 / (int)sizeof(T)) == 0;
     float total[2][4][4], acc[2][4][4];
 #pragma unroll
     for (int i = 0; i < 2; i++)
@@ -223,20 +294,14 @@ __device__ __forceinline__ void many(Product op, const float* a, const bf16* b, 
 #pragma unroll
             for (int e = 0; e < 16; e++) {
                 int at = t + e * 128, j = at % 64, p = at / 64;
-                bs[j * PITCH + p] = col0 + j < op.n && p0 + p < op.k ? b[(i64)(p0 + p) * op.n + col0 + j] : (bf16)0;
+                bs[j * PITCH + p] = col0 + j < op.n && p0 + p < op.k ? exact(b[(i64)(p0 + p) * op.n + col0 + j]) : (bf16)0;
             }
         } else if (wide) {
-#pragma unroll
-            for (int e = 0; e < 2; e++) {
-                int at = t + e * 128, j = at / 4, p = at % 4 * 8;
-                uint4 x = make_uint4(0, 0, 0, 0);
-                if (col0 + j < op.n && p0 + p < op.k) x = *(const uint4*)(b + (i64)(col0 + j) * op.k + p0 + p);
-                *(uint4*)(bs + j * PITCH + p) = x;
-            }
+            fetch_many(op, b, col0, p0, bs, PITCH);
         } else {
             for (int e = t; e < 64 * 32; e += 128) {
                 int j = e / 32, p = e % 32;
-                bs[j * PITCH + p] = col0 + j < op.n && p0 + p < op.k ? b[(i64)(col0 + j) * op.k + p0 + p] : (bf16)0;
+                bs[j * PITCH + p] = col0 + j < op.n && p0 + p < op.k ? exact(b[(i64)(col0 + j) * op.k + p0 + p]) : (bf16)0;
             }
         }
         __syncthreads();
@@ -273,8 +338,11 @@ __device__ __forceinline__ void many(Product op, const float* a, const bf16* b, 
 #pragma unroll
             for (int e = 0; e < 4; e++) {
                 int row = row0 + wm + 16 * i + g + e / 2 * 8, col = col0 + wn + 8 * j + c2 + e % 2;
-                if (row < op.m && col < op.n) put(op, total[i][j][e], c + (i64)row * op.n + col);
+                if (row < op.m && col < op.n) put(op, total[i][j][e] * factor(b, factors, col), c + (i64)row * op.n + col);
             }
 }
-KERNEL __launch_bounds__(128) gemm_forward_bf16(Product op, const float* a, const bf16* b, float* c) { many<false>(op, a, b, c); }
-KERNEL __launch_bounds__(128) gemm_input_bf16(Product op, const float* a, const bf16* b, float* c) { many<true>(op, a, b, c); }
+KERNEL __launch_bounds__(128) gemm_forward_bf16(Product op, const float* a, const bf16* b, float* c) { many<false>(op, a, b, 0, c); }
+KERNEL __launch_bounds__(128) gemm_input_bf16(Product op, const float* a, const bf16* b, float* c) { many<true>(op, a, b, 0, c); }
+KERNEL __launch_bounds__(128) gemm_forward_w8(Product op, const float* a, const w8* b, const float* factors, float* c) {
+    many<false>(op, a, b, factors, c);
+}

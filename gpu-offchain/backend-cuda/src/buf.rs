@@ -4,7 +4,7 @@ use cudarc::driver::CudaSlice;
 
 use crate::error::{Error, Result};
 
-/// A flat buffer: f32, or weights in bf16.
+/// A flat buffer: f32, or weights in bf16 or 8 bits.
 pub struct Buf {
     pub(crate) data: Data,
     pub(crate) len: usize,
@@ -13,6 +13,8 @@ pub struct Buf {
 pub(crate) enum Data {
     F32(CudaSlice<f32>),
     Bf16(CudaSlice<u16>),
+    /// Whole numbers from -127 to 127, and the factor of every row.
+    Int8(CudaSlice<i8>, CudaSlice<f32>),
     /// Its allocation failed; whatever reads it fails with that fault.
     None,
 }
@@ -44,9 +46,10 @@ impl Buf {
 
     /// Bytes on the device.
     pub fn bytes(&self) -> usize {
-        match self.data {
+        match &self.data {
             Data::F32(_) => self.len * 4,
             Data::Bf16(_) => self.len * 2,
+            Data::Int8(_, factors) => self.len + factors.len() * 4,
             Data::None => 0,
         }
     }
@@ -60,6 +63,7 @@ impl Buf {
                 format!("a buffer has {} elements, {least} are needed", self.len),
             ),
             Data::Bf16(_) => Error::shape(what, "a buffer of bf16 where this operation takes f32"),
+            Data::Int8(..) => Error::shape(what, "a buffer of 8 bits where this operation takes f32"),
             Data::None => Error::shape(what, "a buffer without memory"),
         }
     }

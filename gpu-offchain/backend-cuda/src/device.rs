@@ -1,14 +1,15 @@
-//! One device: its stream, kernels, memory and the first fault.
+//! One device: its streams, kernels, memory and the first fault of every thread.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread::ThreadId;
 
 use cudarc::cublas::CudaBlas;
 use cudarc::driver::sys::{self, CUfunction_attribute_enum, CUresult};
 use cudarc::driver::{
     CudaContext, CudaFunction, CudaSlice, CudaStream, DevicePtr, DeviceRepr, DriverError, LaunchConfig,
-    PushKernelArg,
+    PinnedHostSlice, PushKernelArg,
 };
 
 use crate::error::{Error, Result};
@@ -101,7 +102,36 @@ pub(crate) struct Device {
     pub(crate) blas: Option<CudaBlas>,
     functions: HashMap<&'static str, CudaFunction>,
     tables: Mutex<HashMap<Vec<u8>, Arc<CudaSlice<u8>>>>,
-    fault: Mutex<Option<Error>>,
+    faults: Mutex<Faults>,
+    /// Copies what comes while others compute.
+    side: Arc<CudaStream>,
+    /// Page-locked memory that such copies go through, from the first of them on.
+    staging: Mutex<Option<PinnedHostSlice<f32>>>,
+}
+
+/// Elements of [`Device::staging`].
+const STAGING: usize = 2 << 20;
+
+/// What failed: a refused operation is the affair of the thread that asked for it, a lost device is everybody's.
+#[derive(Default)]
+struct Faults {
+    lost: Option<Error>,
+    of: HashMap<ThreadId, Error>,
+}
+
+impl Faults {
+    fn here(&self) -> Option<&Error> {
+        let own = || self.of.get(&std::thread::current().id());
+        self.lost.as_ref().or_else(own)
+    }
+
+    fn keep(&mut self, error: Error) {
+        if error.is_final() {
+            self.lost.get_or_insert(error);
+        } else {
+            self.of.entry(std::thread::current().id()).or_insert(error);
+        }
+    }
 }
 
 /// A mutex's content, also after a thread died holding it: what the mutexes here hold is whole at any moment.
@@ -122,9 +152,10 @@ impl Device {
             why: format!("{:?}", e.0),
         };
         let ctx = CudaContext::new(ordinal).map_err(unusable)?;
-        // SAFETY: everything here runs on one stream, so that no event is needed to order it.
+        // SAFETY: everything here runs on one stream, so that no event is needed to order it; copies beside it order themselves.
         unsafe { ctx.disable_event_tracking() };
         let stream = ctx.new_stream().map_err(unusable)?;
+        let side = ctx.new_stream().map_err(unusable)?;
         let (major, minor) = ctx.compute_capability().map_err(unusable)?;
         let arch = format!("sm_{major}{minor}");
         if major < 8 {
@@ -153,7 +184,9 @@ impl Device {
             blas,
             functions,
             tables: Mutex::default(),
-            fault: Mutex::default(),
+            faults: Mutex::default(),
+            side,
+            staging: Mutex::default(),
         };
         // Kernels with tiles beyond what is given unasked.
         for (name, bytes) in crate::ops::LARGE_SHARED {
@@ -171,36 +204,40 @@ impl Device {
         })
     }
 
-    /// Runs one operation unless one before it failed; keeps the first fault.
+    /// Runs one operation unless one before it failed in this thread; keeps the first fault.
     pub(crate) fn run<T>(&self, failed: impl FnOnce() -> T, op: impl FnOnce() -> Result<T>) -> T {
-        if lock(&self.fault).is_some() {
+        if !self.is_well() {
             return failed();
         }
         match op() {
             Ok(value) => value,
             Err(error) => {
-                lock(&self.fault).get_or_insert(error);
+                lock(&self.faults).keep(error);
                 failed()
             }
         }
     }
 
-    /// The first fault since it was last asked for. A lost device stays lost.
+    /// The first fault of this thread since it last asked. A lost device stays lost, for every thread.
     pub(crate) fn take_fault(&self) -> Option<Error> {
         // What still runs may fail too.
-        if let Err(error) = self.stream.synchronize() {
-            lock(&self.fault).get_or_insert(Error::driver("waiting for the device", error));
+        let waited = self.stream.synchronize();
+        let mut faults = lock(&self.faults);
+        if let Err(error) = waited {
+            faults.keep(Error::driver("waiting for the device", error));
         }
-        let mut fault = lock(&self.fault);
-        match &*fault {
-            Some(error) if error.is_final() => fault.clone(),
-            _ => fault.take(),
-        }
+        let own = faults.of.remove(&std::thread::current().id());
+        faults.lost.clone().or(own)
     }
 
-    /// Whether nothing failed since the last fault was taken; waits for nothing.
+    /// Why the device is lost, if anybody has met that.
+    pub(crate) fn lost(&self) -> Option<Error> {
+        lock(&self.faults).lost.clone()
+    }
+
+    /// Whether nothing of this thread failed since it last took a fault; waits for nothing.
     pub(crate) fn is_well(&self) -> bool {
-        lock(&self.fault).is_none()
+        lock(&self.faults).here().is_none()
     }
 
     /// Memory with anything in it.
@@ -223,6 +260,28 @@ impl Device {
         if !host.is_empty() {
             let copied = self.stream.memcpy_htod(host, &mut slice);
             copied.map_err(|e| Error::driver("copying to the device", e))?;
+        }
+        Ok(slice)
+    }
+
+    /// The same on a stream of its own, through page-locked memory: what is under way goes on meanwhile, only the caller waits.
+    pub(crate) fn upload_beside(&self, host: &[f32]) -> Result<CudaSlice<f32>> {
+        let failed = |e: DriverError| Error::driver("copying to the device beside others", e);
+        // The memory comes and goes in the order of the main stream; the copy only waits for its coming.
+        let mut slice = self.alloc(host.len())?;
+        self.side.join(&self.stream).map_err(failed)?;
+        let mut staging = lock(&self.staging);
+        let pinned = match &mut *staging {
+            Some(pinned) => pinned,
+            // SAFETY: every element is written before it is read.
+            none => none.insert(unsafe { self.ctx.alloc_pinned(STAGING) }.map_err(failed)?),
+        };
+        for (i, part) in host.chunks(STAGING).enumerate() {
+            let room = &mut pinned.as_mut_slice().map_err(failed)?[..part.len()];
+            room.copy_from_slice(part);
+            let mut to = slice.slice_mut(i * STAGING..i * STAGING + part.len());
+            self.side.memcpy_htod(&*room, &mut to).map_err(failed)?;
+            self.side.synchronize().map_err(failed)?;
         }
         Ok(slice)
     }

@@ -1,6 +1,7 @@
 //! What can go wrong on a device, in one line each.
 
 use cudarc::driver::{sys::CUresult, DriverError};
+use openledger_engine::backend::{Fault, FaultKind};
 
 /// A device that is not there, or an operation that failed on it.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -66,6 +67,19 @@ impl Error {
     /// Whether the process can go on with the device.
     pub fn is_final(&self) -> bool {
         matches!(self, Error::Lost { .. } | Error::Absent(_) | Error::Device { .. })
+    }
+
+    /// As the engine is told.
+    pub(crate) fn fault(&self) -> Fault {
+        let kind = match self {
+            Error::Memory { .. } => FaultKind::Memory,
+            _ if self.is_final() => FaultKind::Lost,
+            _ => FaultKind::Operation,
+        };
+        Fault {
+            kind,
+            what: self.to_string(),
+        }
     }
 
     pub(crate) fn shape<T>(what: &'static str, why: impl Into<String>) -> Result<T> {

@@ -13,7 +13,7 @@ use crate::ops::{int, long, spread};
 
 /// Terms of one sum; kernels/gemm.cu has the same.
 const TERMS: usize = 256;
-/// Shared memory of `gemm_few_bf16_16` and `gemm_few_bf16_64`.
+/// Shared memory of `gemm_few_bf16_16` and `gemm_few_bf16_64`, and of those for 8 bits.
 const FEW_16_SHARED: usize = (16 + 64) * (TERMS + 8) * 2;
 pub(crate) const FEW_64_SHARED: usize = (64 + 64) * (TERMS + 8) * 2;
 // Rows up to which each chunk of terms has a block of its own, and the most memory the chunks may take.
@@ -41,6 +41,15 @@ struct Task {
     pair: i32,
 }
 
+/// How the weights of a product are stored.
+#[derive(Clone, Copy)]
+enum Kind {
+    F32,
+    Bf16,
+    /// With the factors of its rows.
+    Int8(Arg),
+}
+
 impl Device {
     pub(crate) fn to_bf16(&self, x: &CudaSlice<f32>, len: usize) -> Result<CudaSlice<u16>> {
         let out = self.alloc::<u16>(len)?;
@@ -66,6 +75,25 @@ impl Device {
         Ok(out)
     }
 
+    pub(crate) fn from_w8(
+        &self,
+        numbers: &CudaSlice<i8>,
+        factors: &CudaSlice<f32>,
+        len: usize,
+    ) -> Result<CudaSlice<f32>> {
+        let out = self.alloc::<f32>(len)?;
+        let columns = len / factors.len().max(1);
+        let args = [
+            self.at(numbers),
+            self.at(factors),
+            long(len),
+            int(columns.max(1))?,
+            self.at(&out),
+        ];
+        self.launch("from_w8", spread(len), 256, 0, &args)?;
+        Ok(out)
+    }
+
     pub(crate) fn gemm(&self, op: Gemm, a: &Buf, b: &Buf, c: &mut Buf) -> Result<()> {
         let Gemm { m, n, k, .. } = op;
         if m == 0 || n == 0 {
@@ -74,7 +102,7 @@ impl Device {
         if a.len < m * k || b.len < n * k || c.len < m * n {
             return Error::shape("gemm", format!("buffers are smaller than {op:?} needs"));
         }
-        // Activations are f32; weights may be bf16, where a gradient at a weight has none.
+        // Activations are f32; weights may be bf16 or 8 bits, where a gradient at a weight has none.
         let wide;
         let a = match &a.data {
             Data::Bf16(slice) => {
@@ -85,7 +113,20 @@ impl Device {
         };
         let to = self.at(c.floats_mut("gemm", m * n)?);
         let unrolled;
+        if let (Data::Int8(numbers, factors), Layout::Forward) = (&b.data, op.layout) {
+            if factors.len() != n {
+                return Error::shape(
+                    "gemm",
+                    format!("{} rows of 8 bits where {n} are multiplied", factors.len()),
+                );
+            }
+            return self.own_gemm(op, self.at(a), self.at(numbers), Kind::Int8(self.at(factors)), to);
+        }
         let (b32, b16) = match &b.data {
+            Data::Int8(numbers, factors) => {
+                unrolled = self.from_w8(numbers, factors, n * k)?;
+                (Some(&unrolled), None)
+            }
             Data::Bf16(slice) if op.layout == Layout::Weight => {
                 unrolled = self.to_f32(slice, n * k)?;
                 (Some(&unrolled), None)
@@ -103,8 +144,8 @@ impl Device {
                 let f32 = blas::cudaDataType_t::CUDA_R_32F;
                 self.blas_gemm(op, self.address(a), self.address(b), f32, to)
             }
-            (None, Some(b), None) => self.own_gemm(op, self.at(a), self.at(b), false, to),
-            (None, _, Some(b)) => self.own_gemm(op, self.at(a), self.at(b), true, to),
+            (None, Some(b), None) => self.own_gemm(op, self.at(a), self.at(b), Kind::F32, to),
+            (None, _, Some(b)) => self.own_gemm(op, self.at(a), self.at(b), Kind::Bf16, to),
             (_, None, None) => Error::shape("gemm", "a buffer without memory"),
         }
     }
@@ -162,7 +203,7 @@ impl Device {
         })
     }
 
-    fn own_gemm(&self, op: Gemm, a: Arg, b: Arg, half: bool, c: Arg) -> Result<()> {
+    fn own_gemm(&self, op: Gemm, a: Arg, b: Arg, kind: Kind, c: Arg) -> Result<()> {
         let Gemm { m, n, k, .. } = op;
         let size = |x: usize| match int(x)? {
             Arg::Int(x) => Ok(x),
@@ -180,21 +221,33 @@ impl Device {
         if op.layout == Layout::Forward && m <= FEW_ROWS && m * n * chunks * 4 <= FEW_BYTES {
             let part = self.alloc::<f32>(m * n * chunks)?;
             let args = [Arg::Product(product), a, b, self.at(&part)];
-            let (name, rows, threads, shared) = match (half, m <= 16) {
-                (false, _) => ("gemm_few_f32", 16, 256, 0),
-                (true, true) => ("gemm_few_bf16_16", 16, 128, FEW_16_SHARED),
-                (true, false) => ("gemm_few_bf16_64", 64, 128, FEW_64_SHARED),
+            let (name, rows, threads, shared) = match (kind, m <= 16) {
+                (Kind::F32, _) => ("gemm_few_f32", 16, 256, 0),
+                (Kind::Bf16, true) => ("gemm_few_bf16_16", 16, 128, FEW_16_SHARED),
+                (Kind::Bf16, false) => ("gemm_few_bf16_64", 64, 128, FEW_64_SHARED),
+                (Kind::Int8(_), true) => ("gemm_few_w8_16", 16, 128, FEW_16_SHARED),
+                (Kind::Int8(_), false) => ("gemm_few_w8_64", 64, 128, FEW_64_SHARED),
             };
             self.launch(name, (columns, m.div_ceil(rows), chunks), threads, shared, &args)?;
-            let args = [Arg::Product(product), int(chunks)?, self.at(&part), c];
-            return self.launch("gemm_join", spread(m * n), 256, 0, &args);
+            let (product, chunks, part) = (Arg::Product(product), int(chunks)?, self.at(&part));
+            return match kind {
+                Kind::Int8(factors) => {
+                    let args = [product, chunks, part, factors, c];
+                    self.launch("gemm_join_w8", spread(m * n), 256, 0, &args)
+                }
+                _ => self.launch("gemm_join", spread(m * n), 256, 0, &[product, chunks, part, c]),
+            };
         }
-        let (name, threads) = match (op.layout, half) {
-            (Layout::Forward, false) => ("gemm_forward_f32", 256),
-            (Layout::Input, false) => ("gemm_input_f32", 256),
+        if let Kind::Int8(factors) = kind {
+            let args = [Arg::Product(product), a, b, factors, c];
+            return self.launch("gemm_forward_w8", (columns, m.div_ceil(64), 1), 128, 0, &args);
+        }
+        let (name, threads) = match (op.layout, kind) {
+            (Layout::Forward, Kind::F32) => ("gemm_forward_f32", 256),
+            (Layout::Input, Kind::F32) => ("gemm_input_f32", 256),
             (Layout::Weight, _) => ("gemm_weight_f32", 256),
-            (Layout::Forward, true) => ("gemm_forward_bf16", 128),
-            (Layout::Input, true) => ("gemm_input_bf16", 128),
+            (Layout::Forward, _) => ("gemm_forward_bf16", 128),
+            (Layout::Input, _) => ("gemm_input_bf16", 128),
         };
         self.launch(
             name,
@@ -284,7 +337,7 @@ impl Device {
     ) -> Result<(Vec<Pair>, Vec<Task>, usize)> {
         let (mut pairs, mut tasks, mut widest) = (Vec::new(), Vec::new(), 0);
         for group in groups.iter().filter(|group| group.rows > 0) {
-            let (a, b) = (&group.pair.a, &group.pair.b);
+            let (a, b) = (group.pair.a, group.pair.b);
             let (a_at, b_at) = match (&a.data, &b.data) {
                 (Data::F32(a), Data::F32(b)) => (!half).then(|| (self.address(a), self.address(b))),
                 (Data::Bf16(a), Data::Bf16(b)) => half.then(|| (self.address(a), self.address(b))),

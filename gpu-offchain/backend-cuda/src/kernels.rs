@@ -77,6 +77,11 @@ const SOURCES: [Source; 7] = [
         "gemm_few_bf16_64",
         "gemm_forward_bf16",
         "gemm_input_bf16",
+        "gemm_few_w8_16",
+        "gemm_few_w8_64",
+        "gemm_join_w8",
+        "gemm_forward_w8",
+        "from_w8",
     ),
     source!(
         "lora",

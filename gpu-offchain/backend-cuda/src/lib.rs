@@ -4,14 +4,15 @@
 //! [`Error`] of one line. Kernels are compiled for the device at hand once and kept as cubins, named by the hash of their source, the
 //! architecture and the compiler's version.
 //!
-//! Activations are f32. Weights are f32 or, after [`Cuda::halve`], bf16: products with them round the activations to bf16 and sum in f32.
+//! Activations are f32. Weights are f32 or, after [`Cuda::halve`], bf16, or, after [`Cuda::quantise`], 8 bits with a factor a row: products with
+//! the latter two round the activations to bf16 and sum in f32.
 //!
 //! In [`Mode::Verifiable`] a row's bits depend on its own inputs alone: sums run in chunks of a fixed size in a fixed order, nothing is atomic.
 //! [`Mode::Fast`] takes cuBLAS and tiled attention where they are faster; the same batch still gives the same bits.
 //!
-//! Operations of [`Backend`] return nothing, so a failed one is remembered: everything after it is skipped, downloads and losses are NaN, and
-//! [`Cuda::take_fault`] tells what happened. Who serves asks it after every step, before an answer leaves. After a lost device the process must
-//! be started again; after anything else the backend works on.
+//! Operations of [`Backend`] return nothing, so a failed one is remembered for the thread that asked for it: whatever else this thread asks for
+//! is skipped, downloads and losses are NaN, and [`Cuda::take_fault`] tells it what happened. The engine asks after every step, before an
+//! answer leaves. After a lost device the process must be started again; after anything else the backend works on.
 
 #![deny(missing_docs, unsafe_op_in_unsafe_fn)]
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
@@ -23,12 +24,13 @@ mod error;
 mod gemm;
 mod kernels;
 mod ops;
+mod quant;
 mod score;
 
 use std::sync::Arc;
 
 use openledger_engine::backend::{
-    AdamStep, Backend, Gemm, Heads, LoraGroup, LoraPair, PagedSegment, Segment,
+    AdamStep, Backend, Fault, Gemm, Heads, LoraGroup, LoraPair, PagedSegment, Segment,
 };
 use openledger_engine::sampler::{Draw, Sampled};
 
@@ -86,12 +88,12 @@ impl Cuda {
         }
     }
 
-    /// Waits for the device; the first fault since the last call, if there was one. A lost device stays lost.
+    /// Waits for the device; the first fault of this thread since its last call, if there was one. A lost device stays lost.
     pub fn take_fault(&self) -> Option<Error> {
         self.0.take_fault()
     }
 
-    /// Whether no operation failed so far; waits for nothing.
+    /// Whether no operation of this thread failed so far; waits for nothing.
     pub fn is_well(&self) -> bool {
         self.0.is_well()
     }
@@ -111,6 +113,19 @@ impl Cuda {
         let op = || {
             if let Data::F32(slice) = &buf.data {
                 buf.data = Data::Bf16(self.0.to_bf16(slice, buf.len)?);
+            }
+            Ok(())
+        };
+        self.0.run(|| (), op);
+    }
+
+    /// Makes a weight of rows of `columns` 8 bits, a quarter of its bytes: whole numbers from -127 to 127 and one factor a row. What is not f32
+    /// stays.
+    pub fn quantise(&self, buf: &mut Buf, columns: usize) {
+        let op = || {
+            if let Data::F32(slice) = &buf.data {
+                let (numbers, factors) = quant::rows(&self.0.download(slice, buf.len)?, columns);
+                buf.data = Data::Int8(self.0.upload(&numbers)?, self.0.upload(&factors)?);
             }
             Ok(())
         };
@@ -173,6 +188,14 @@ impl Backend for Cuda {
         format!("cuda-{}-{mode}-nvrtc{}-{hash}", self.0.arch, self.0.compiler)
     }
 
+    fn take_fault(&self) -> Option<Fault> {
+        self.0.take_fault().map(|error| error.fault())
+    }
+
+    fn lost(&self) -> Option<Fault> {
+        self.0.lost().map(|error| error.fault())
+    }
+
     fn zeros(&self, len: usize) -> Buf {
         self.make(len, || {
             let mut slice = self.0.alloc::<f32>(len)?;
@@ -186,12 +209,22 @@ impl Backend for Cuda {
         self.make(host.len(), || Ok(Buf::f32(self.0.upload(host)?, host.len())))
     }
 
+    fn upload_beside(&self, host: &[f32]) -> Buf {
+        self.make(host.len(), || {
+            Ok(Buf::f32(self.0.upload_beside(host)?, host.len()))
+        })
+    }
+
     fn download(&self, buf: &Buf) -> Vec<f32> {
         self.0.run(
             || vec![f32::NAN; buf.len],
             || match &buf.data {
                 Data::Bf16(slice) => {
                     let wide = self.0.to_f32(slice, buf.len)?;
+                    self.0.download(&wide, buf.len)
+                }
+                Data::Int8(numbers, factors) => {
+                    let wide = self.0.from_w8(numbers, factors, buf.len)?;
                     self.0.download(&wide, buf.len)
                 }
                 _ => self.0.download(buf.floats("download", 0)?, buf.len),

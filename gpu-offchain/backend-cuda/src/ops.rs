@@ -8,8 +8,9 @@ use crate::device::{Adam, Arg, Device};
 use crate::error::{Error, Result};
 
 /// Kernels that need more shared memory than is given unasked, and how much.
-pub(crate) const LARGE_SHARED: [(&str, usize); 7] = [
+pub(crate) const LARGE_SHARED: [(&str, usize); 8] = [
     ("gemm_few_bf16_64", crate::gemm::FEW_64_SHARED),
+    ("gemm_few_w8_64", crate::gemm::FEW_64_SHARED),
     ("flash_queries_32", crate::attention::tiles_shared(32)),
     ("flash_queries_64", crate::attention::tiles_shared(64)),
     ("flash_queries_128", crate::attention::tiles_shared(128)),
@@ -57,6 +58,7 @@ impl Device {
         let (name, from) = match &table.data {
             Data::F32(slice) => ("gather_f32", self.at(slice)),
             Data::Bf16(slice) => ("gather_bf16", self.at(slice)),
+            Data::Int8(..) => return Error::shape("gather", "a table of 8 bits; f32 and bf16 are read"),
             Data::None => return Error::shape("gather", "a table without memory"),
         };
         let ids_at = self.table(ids)?;

@@ -7,7 +7,7 @@ import sys
 
 # Targets that run.sh has no measurement for.
 UNMEASURED = [
-    "2,000 registered adapters against 1, and Zipf with 5% resident: the adapter cache on the device is not there yet",
+    "2,000 registered adapters against 1, and Zipf with 5% resident",
     "training beside torch and PEFT",
 ]
 
@@ -32,6 +32,9 @@ def main():
     for (mode, batch, adapters), x in decode.items():
         share = f"{x['of_base_64']:.2f}" if x["of_base_64"] else ""
         print(f"| {mode}, batch {batch}, {adapters or 'no'} adapters | {x['tokens_per_second']:,.0f} | {x['of_roofline']:.2f} | {share} |")
+    for x in own:
+        if x["what"] == "decode, 8 bits":
+            print(f"| {x['mode']}, batch {x['batch']}, modules in 8 bits | {x['tokens_per_second']:,.0f} | {x['of_roofline']:.2f} | |")
     print("\n| peer, batch | tokens/s | own beside it |\n| --- | --: | --: |")
     for x in peers:
         if x["what"] == "peers":

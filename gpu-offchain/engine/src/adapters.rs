@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use openledger_model::{Adapter, Hash};
 
-use crate::backend::Backend;
+use crate::backend::{Backend, FaultKind};
 use crate::engine::Model;
 use crate::error::{Error, Result};
 use crate::net::{DeviceAdapter, Net};
@@ -177,6 +177,16 @@ impl<B: Backend> Adapters<B> {
         }
     }
 
+    /// Lets go of every adapter on the device that may leave it; false if there was none.
+    pub(crate) fn release(&self) -> bool {
+        let mut inner = self.lock();
+        let leaving = inner.leaving();
+        for (_, hash, _) in &leaving {
+            inner.device.remove(hash);
+        }
+        !leaving.is_empty()
+    }
+
     /// Looks a model up; never waits. The base is `None`.
     pub(crate) fn find(&self, model: &Model) -> Result<Option<Found<B::Buf>>> {
         let mut inner = self.lock();
@@ -246,11 +256,13 @@ impl<B: Backend> Adapters<B> {
                 return Err(Error::UnknownAdapter(hex));
             }
         };
-        let ready = Arc::new(DeviceAdapter::new(
-            &self.net.backend,
-            self.net.config(),
-            &adapter,
-        )?);
+        // Others leave before it comes, so that the budget is never exceeded by what may leave.
+        self.lock().shrink_device(adapter.bytes());
+        let upload = || DeviceAdapter::new(&self.net.backend, self.net.config(), &adapter);
+        let ready = Arc::new(match upload() {
+            Err(Error::Device(fault)) if fault.kind == FaultKind::Memory && self.release() => upload()?,
+            other => other?,
+        });
         let mut inner = self.lock();
         inner.uploads += 1;
         Ok(inner.keep(ready, adapter.bytes()))
@@ -298,6 +310,17 @@ impl<T> Inner<T> {
         if total <= self.budgets.device {
             return;
         }
+        for (_, hash, bytes) in self.leaving() {
+            if total <= self.budgets.device {
+                break;
+            }
+            self.device.remove(&hash);
+            total -= bytes;
+        }
+    }
+
+    /// What may leave the device: when it was used last, hash and bytes, the least recently used first.
+    fn leaving(&self) -> Vec<(u64, Hash, usize)> {
         let pinned = |hash: &Hash| self.names.values().any(|r| r.pinned && r.hash == *hash);
         let mut leaving: Vec<(u64, Hash, usize)> = self
             .device
@@ -306,13 +329,7 @@ impl<T> Inner<T> {
             .map(|(hash, held)| (held.used, *hash, held.bytes))
             .collect();
         leaving.sort_unstable();
-        for (_, hash, bytes) in leaving {
-            if total <= self.budgets.device {
-                break;
-            }
-            self.device.remove(&hash);
-            total -= bytes;
-        }
+        leaving
     }
 
     fn shrink_host(&mut self) {

@@ -1,7 +1,7 @@
 //! What a device must do: a few coarse operations over buffers it owns.
 //!
-//! Matrices are row-major. Every operation is deterministic: an element of a result depends on its own inputs alone and is reduced in
-//! one fixed order, whatever else is in the batch and however many threads there are.
+//! Matrices are row-major. Unless a device was opened to be fast instead, every operation is deterministic: an element of a result depends on
+//! its own inputs alone and is reduced in one fixed order, whatever else is in the batch and however many threads there are.
 
 use crate::real::Real;
 use crate::sampler::{Draw, Sampled};
@@ -136,6 +136,18 @@ pub struct LoraPair<T> {
     pub scale: f64,
 }
 
+impl<T> LoraPair<T> {
+    /// The same module, its matrices borrowed.
+    pub fn borrowed(&self) -> LoraPair<&T> {
+        LoraPair {
+            a: &self.a,
+            b: &self.b,
+            rank: self.rank,
+            scale: self.scale,
+        }
+    }
+}
+
 /// Consecutive rows of a batch that use one adapter's module.
 #[derive(Debug)]
 pub struct LoraGroup<'a, T> {
@@ -144,7 +156,28 @@ pub struct LoraGroup<'a, T> {
     /// Number of rows.
     pub rows: usize,
     /// The module.
-    pub pair: &'a LoraPair<T>,
+    pub pair: LoraPair<&'a T>,
+}
+
+/// What becomes of a device on which an operation failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FaultKind {
+    /// It has no memory for this; less may fit.
+    Memory,
+    /// It refused this; it works on.
+    Operation,
+    /// Nothing more runs on it until the process starts anew.
+    Lost,
+}
+
+/// An operation that failed on a device.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what}")]
+pub struct Fault {
+    /// What becomes of the device.
+    pub kind: FaultKind,
+    /// What happened and what helps, for people.
+    pub what: String,
 }
 
 /// Constants of one AdamW step; `grad` is multiplied by `grad_scale` first.
@@ -170,18 +203,33 @@ pub struct AdamStep {
 pub const IGNORE: u32 = u32::MAX;
 
 /// A device. Buffers are flat; shapes are in the calls.
+///
+/// Operations return nothing. On a device where one can fail, the first failure of a thread is remembered for it: what that thread asks for
+/// afterwards is skipped, and results are worthless, until it has called [`Backend::take_fault`]. Whoever computes asks before it uses a result.
 pub trait Backend: Send + Sync + 'static {
     /// The number type.
     type Elem: Real;
     /// A buffer on the device.
     type Buf: Send + Sync + 'static;
 
-    /// Names the backend and the order its results depend on; equal names give equal bits.
+    /// Names the backend and the order its results depend on; equal names give equal bits, but for those with `fast` in them.
     fn arch(&self) -> String;
     /// A buffer of zeros.
     fn zeros(&self, len: usize) -> Self::Buf;
+    /// Waits for what this thread asked for; what failed since it last asked, if anything did. A lost device stays lost, for every thread.
+    fn take_fault(&self) -> Option<Fault> {
+        None
+    }
+    /// Why the device is lost, once anybody has met that; waits for nothing.
+    fn lost(&self) -> Option<Fault> {
+        None
+    }
     /// A buffer with these values.
     fn upload(&self, host: &[Self::Elem]) -> Self::Buf;
+    /// The same for weights that come while others compute: the device goes on with what is under way meanwhile.
+    fn upload_beside(&self, host: &[Self::Elem]) -> Self::Buf {
+        self.upload(host)
+    }
     /// The values of a buffer.
     fn download(&self, buf: &Self::Buf) -> Vec<Self::Elem>;
     /// Sets a buffer to zero.

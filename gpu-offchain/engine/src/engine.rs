@@ -299,6 +299,11 @@ impl<B: Backend> Engine<B> {
         self.adapters.list()
     }
 
+    /// Lets go of the adapters on the device that nobody reads and that are not pinned; false if there was none.
+    pub fn release_adapters(&self) -> bool {
+        self.adapters.release()
+    }
+
     pub(crate) fn cache(&self) -> &Adapters<B> {
         &self.adapters
     }
@@ -423,7 +428,8 @@ impl<B: Backend> Engine<B> {
     }
 
     /// Lets every unfinished sequence read as many tokens as are named beside it, and gives those that have read all of theirs the next
-    /// one. The bits of a token depend on neither.
+    /// one. The bits of a token depend on neither. Where the device fails, all sequences stay as they were and may be tried again, unless it
+    /// is lost.
     pub fn advance(&self, sequences: Vec<(&mut Sequence<B>, usize)>) -> Result<()> {
         let mut live: Vec<(&mut Sequence<B>, usize)> = sequences
             .into_iter()
@@ -468,6 +474,24 @@ impl<B: Backend> Engine<B> {
             }
         }
         let logits = forward(&self.net, &batch, &mut pool.cache);
+        let draw = |at: &usize| {
+            let s = &live[*at].0;
+            Draw {
+                temperature: s.params.temperature,
+                top_p: s.params.top_p,
+                top_k: s.sampling.top_k,
+                alternatives: s.sampling.alternatives,
+                seed: s.params.seed,
+                position: s.tokens.len() as u32,
+            }
+        };
+        let chosen = logits.map_or(Vec::new(), |logits| {
+            let draws: Vec<Draw> = drawn.iter().map(draw).collect();
+            let vocab = self.net.config().vocab_size;
+            self.net.backend.sample(&logits, vocab, &draws)
+        });
+        // Nothing of a step that failed is kept: its sequences are as they were, and what they wrote is written again before it is read.
+        self.net.check()?;
         for (segment, (sequence, _)) in batch.segments.iter().zip(live.iter_mut()) {
             sequence.cached = segment.kv_len;
             while (sequence.chain.pages + 1) * size <= sequence.cached {
@@ -477,27 +501,6 @@ impl<B: Backend> Engine<B> {
             }
         }
         drop(pool);
-        let Some(logits) = logits else {
-            return Ok(());
-        };
-        let draws: Vec<Draw> = drawn
-            .iter()
-            .map(|&at| {
-                let s = &live[at].0;
-                Draw {
-                    temperature: s.params.temperature,
-                    top_p: s.params.top_p,
-                    top_k: s.sampling.top_k,
-                    alternatives: s.sampling.alternatives,
-                    seed: s.params.seed,
-                    position: s.tokens.len() as u32,
-                }
-            })
-            .collect();
-        let chosen = self
-            .net
-            .backend
-            .sample(&logits, self.net.config().vocab_size, &draws);
         for (at, sampled) in drawn.into_iter().zip(chosen) {
             let sequence = &mut live[at].0;
             if self.net.config().eos.contains(&sampled.id) || sequence.params.stop.contains(&sampled.id) {

@@ -1,5 +1,7 @@
 //! What can go wrong while serving.
 
+use crate::backend::{Fault, FaultKind};
+
 /// A refused request or a failed step.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -47,6 +49,9 @@ pub enum Error {
         /// The hash of what is there.
         found: String,
     },
+    /// The device failed; the base never answers in its place, nor does another device.
+    #[error("the device failed: {0}")]
+    Device(#[from] Fault),
     /// The scheduler has ended.
     #[error("serving has ended; start it again")]
     Ended,
@@ -61,6 +66,9 @@ impl Error {
         match self {
             Error::Queue { retry_after, .. } => Some(*retry_after),
             Error::Busy { wanted, capacity, .. } if wanted <= capacity => {
+                Some(std::time::Duration::from_secs(1))
+            }
+            Error::Device(fault) if fault.kind == FaultKind::Memory => {
                 Some(std::time::Duration::from_secs(1))
             }
             _ => None,

@@ -98,7 +98,11 @@ pub fn forward<B: Backend>(
                 .iter()
                 .filter_map(|&(start, rows, adapter)| {
                     let pair = adapter.modules[index][at].as_ref()?;
-                    Some(LoraGroup { start, rows, pair })
+                    Some(LoraGroup {
+                        start,
+                        rows,
+                        pair: pair.borrowed(),
+                    })
                 })
                 .collect();
             if !groups.is_empty() {
@@ -194,5 +198,6 @@ pub fn logits<B: Backend>(
     let host = logits
         .map(|logits| net.backend.download(&logits))
         .unwrap_or_default();
+    net.check()?;
     Ok(host.into_iter().map(Real::to_f32).collect())
 }

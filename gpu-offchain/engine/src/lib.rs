@@ -5,6 +5,7 @@
 
 mod adapters;
 pub mod backend;
+mod either;
 mod engine;
 mod error;
 mod forward;
@@ -16,7 +17,8 @@ mod scheduler;
 mod stop;
 
 pub use adapters::{AdapterStats, Budgets};
-pub use backend::Backend;
+pub use backend::{Backend, Fault, FaultKind};
+pub use either::Either;
 pub use engine::{Completion, Engine, Finish, Model, Params, Request, Sampling, Sequence, Token, PAGE};
 pub use error::{Error, Result};
 pub use forward::{forward, logits, Batch, KvCache};

@@ -78,6 +78,7 @@ impl<B: Backend> Net<B> {
         };
         let (embed, norm) = (upload("model.embed_tokens.weight")?, upload("model.norm.weight")?);
         let rope = backend.upload(&rope_table::<B::Elem>(&config));
+        check(&backend)?;
         Ok(Net {
             backend,
             config,
@@ -88,6 +89,11 @@ impl<B: Backend> Net<B> {
             head,
             rope,
         })
+    }
+
+    /// Refuses what this thread computed since it last asked, if the device failed meanwhile.
+    pub fn check(&self) -> Result<()> {
+        check(&self.backend)
     }
 
     /// The shape.
@@ -120,9 +126,16 @@ impl<B: Backend> Net<B> {
     }
 }
 
+fn check<B: Backend>(backend: &B) -> Result<()> {
+    backend.take_fault().map_or(Ok(()), |fault| Err(fault.into()))
+}
+
+fn wide<F: Real>(values: &[f32]) -> Vec<F> {
+    values.iter().map(|&v| F::from_f32(v)).collect()
+}
+
 pub(crate) fn upload<B: Backend>(backend: &B, values: &[f32]) -> B::Buf {
-    let wide: Vec<B::Elem> = values.iter().map(|&v| B::Elem::from_f32(v)).collect();
-    backend.upload(&wide)
+    backend.upload(&wide(values))
 }
 
 fn rope_table<F: Real>(config: &ModelConfig) -> Vec<F> {
@@ -147,7 +160,7 @@ pub struct DeviceAdapter<T> {
 }
 
 impl<T> DeviceAdapter<T> {
-    /// Uploads an adapter after checking every module against the base's shape.
+    /// Uploads an adapter after checking every module against the base's shape. Computing on other threads goes on meanwhile.
     pub fn new<B: Backend<Buf = T>>(backend: &B, config: &ModelConfig, adapter: &Adapter) -> Result<Self> {
         let mut modules: Vec<[Option<LoraPair<T>>; 7]> = Vec::new();
         modules.resize_with(config.num_layers, Default::default);
@@ -177,12 +190,13 @@ impl<T> DeviceAdapter<T> {
                 ));
             }
             layer[m.target.index()] = Some(LoraPair {
-                a: upload(backend, &m.a),
-                b: upload(backend, &m.b),
+                a: backend.upload_beside(&wide(&m.a)),
+                b: backend.upload_beside(&wide(&m.b)),
                 rank: m.rank,
                 scale: f64::from(m.scale),
             });
         }
+        check(backend)?;
         let max_rank = adapter.modules.iter().map(|m| m.rank).max().unwrap_or(0);
         Ok(DeviceAdapter {
             hash: adapter.hash(),

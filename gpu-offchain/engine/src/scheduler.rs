@@ -5,6 +5,8 @@
 //! - A free place goes to the asker with the fewest answers under way, then to the model with the fewest, then to who came first.
 //! - A request whose adapter is not on the device waits for it on another thread; nobody else does.
 //! - The queue is bounded, in all and for each asker; [`Error::Queue`] says when to come again.
+//! - Where the device refuses a step, parts of it are tried; whoever fails alone is told, the others go on. When the device is lost,
+//!   everybody is told and [`Scheduler::lost`] says why.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use openledger_model::{Hash, Tokenizer};
 
-use crate::backend::Backend;
+use crate::backend::{Backend, Fault, FaultKind};
 use crate::engine::{Engine, Finish, Model, Request, Sampling, Sequence, Token};
 use crate::error::{Error, Result};
 use crate::net::DeviceAdapter;
@@ -160,6 +162,10 @@ pub struct SchedulerStats {
     pub tokens: u64,
     /// Requests that were refused because of the queue's bounds.
     pub refused: u64,
+    /// Answers in all steps together.
+    pub rows: u64,
+    /// Steps with at most one answer, with two, with three or four, five to eight, and so on; more are counted in the last.
+    pub batches: [u64; 8],
 }
 
 /// Where an adapter is that a waiting request needs.
@@ -187,9 +193,18 @@ struct Waiting<T> {
 struct Queue<T> {
     waiting: VecDeque<Waiting<T>>,
     ending: bool,
+    /// Why it ended, if the device is lost.
+    lost: Option<Fault>,
     stats: SchedulerStats,
     /// Seconds a request was under way, on average of late.
     seconds: f64,
+}
+
+impl<T> Queue<T> {
+    /// Why nobody is served any more.
+    fn ended(&self) -> Error {
+        self.lost.clone().map_or(Error::Ended, Error::Device)
+    }
 }
 
 struct Shared<B: Backend> {
@@ -223,6 +238,7 @@ impl<B: Backend> Scheduler<B> {
             queue: Mutex::new(Queue {
                 waiting: VecDeque::new(),
                 ending: false,
+                lost: None,
                 stats: SchedulerStats::default(),
                 seconds: 1.0,
             }),
@@ -241,6 +257,11 @@ impl<B: Backend> Scheduler<B> {
     /// The engine.
     pub fn engine(&self) -> &Arc<Engine<B>> {
         &self.shared.engine
+    }
+
+    /// Why the device is lost, once it is: everybody was told, nothing more is taken, and the process must be started again.
+    pub fn lost(&self) -> Option<Fault> {
+        self.shared.lock().lost.clone()
     }
 
     /// What was done so far.
@@ -282,7 +303,7 @@ impl<B: Backend> Scheduler<B> {
         }
         let mut queue = self.shared.lock();
         if queue.ending {
-            return Err(Error::Ended);
+            return Err(queue.ended());
         }
         let own = queue.waiting.iter().filter(|w| w.ask.asker == ask.asker).count();
         for (waiting, capacity) in [(queue.waiting.len(), limits.queue), (own, limits.queue_each)] {
@@ -389,9 +410,10 @@ impl<B: Backend> Drop for Ending<B> {
         let mut queue = self.0.lock();
         queue.ending = true;
         let left = std::mem::take(&mut queue.waiting);
+        let reasons: Vec<Error> = left.iter().map(|_| queue.ended()).collect();
         drop(queue);
-        for mut waiting in left {
-            (waiting.sink)(Event::Failed(Error::Ended));
+        for (mut waiting, reason) in left.into_iter().zip(reasons) {
+            (waiting.sink)(Event::Failed(reason));
         }
     }
 }
@@ -429,10 +451,12 @@ impl<B: Backend> Loop<B> {
             self.further_choices();
             self.cancel();
             if !self.running.is_empty() {
-                if let Err(error) = self.step() {
-                    self.fail_all(&error);
-                }
+                let done = self.step();
                 self.hand_out();
+                if let Err(fault) = done {
+                    self.lose(fault);
+                    return;
+                }
             }
         }
     }
@@ -670,12 +694,7 @@ impl<B: Backend> Loop<B> {
                         });
                     }
                     Err(Error::Busy { .. }) if !self.running.is_empty() => break,
-                    Err(error) => {
-                        if let Some(mut group) = self.groups.remove(&id) {
-                            (group.sink)(Event::Failed(error));
-                        }
-                        self.running.retain(|r| r.group != id);
-                    }
+                    Err(error) => self.fail_group(id, error),
                 }
             }
         }
@@ -714,7 +733,8 @@ impl<B: Backend> Loop<B> {
         }
     }
 
-    fn step(&mut self) -> Result<()> {
+    /// One step of all; an error only when the device is lost.
+    fn step(&mut self) -> std::result::Result<(), Fault> {
         let limits = self.shared.limits;
         let mut budget = limits.prompt_tokens.max(1);
         let n = self.running.len();
@@ -731,14 +751,59 @@ impl<B: Backend> Loop<B> {
                 share
             };
         }
-        let all = self
-            .running
-            .iter_mut()
-            .zip(shares)
-            .map(|(r, share)| (&mut r.sequence, share))
-            .collect();
-        self.shared.engine.advance(all)?;
+        self.advance(shares.into_iter().enumerate().collect())?;
         self.shared.steps.fetch_add(1, Ordering::Relaxed);
+        let mut queue = self.shared.lock();
+        let stats = &mut queue.stats;
+        stats.rows += n as u64;
+        let power = n.next_power_of_two().trailing_zeros() as usize;
+        let last = stats.batches.len() - 1;
+        stats.batches[power.min(last)] += 1;
+        Ok(())
+    }
+
+    /// Lets the answers at these places read as many tokens as stand beside them. Where the device refuses that, it is asked for less at a
+    /// time; only answers that it refuses alone fail.
+    fn advance(&mut self, all: Vec<(usize, usize)>) -> std::result::Result<(), Fault> {
+        let engine = self.shared.engine.clone();
+        let mut parts = vec![all];
+        let mut failed = Vec::new();
+        while let Some(mut part) = parts.pop() {
+            let mut shares = part.iter().copied().peekable();
+            let mut sequences = Vec::with_capacity(part.len());
+            for (at, running) in self.running.iter_mut().enumerate() {
+                if let Some((_, share)) = shares.next_if(|(place, _)| *place == at) {
+                    sequences.push((&mut running.sequence, share));
+                }
+            }
+            let fault = match engine.advance(sequences) {
+                Ok(()) => continue,
+                Err(Error::Device(fault)) => fault,
+                Err(error) => Fault {
+                    kind: FaultKind::Operation,
+                    what: error.to_string(),
+                },
+            };
+            let memory = fault.kind == FaultKind::Memory;
+            if fault.kind == FaultKind::Lost {
+                return Err(fault);
+            } else if memory && engine.release_adapters() {
+                parts.push(part);
+            } else if part.len() > 1 {
+                let rest = part.split_off(part.len() / 2);
+                parts.extend([rest, part]);
+            } else if let [(at, share)] = part[..] {
+                // A prompt can be read in smaller parts.
+                if memory && share > 1 {
+                    parts.push(vec![(at, share / 2)]);
+                } else {
+                    failed.push((self.running[at].group, fault));
+                }
+            }
+        }
+        for (id, fault) in failed {
+            self.fail_group(id, Error::Device(fault));
+        }
         Ok(())
     }
 
@@ -818,11 +883,20 @@ impl<B: Backend> Loop<B> {
         self.shared.lock().stats.tokens += tokens;
     }
 
-    /// A step failed as a whole: nobody can be served on.
-    fn fail_all(&mut self, error: &Error) {
-        self.running.clear();
-        for (_, mut group) in std::mem::take(&mut self.groups) {
-            (group.sink)(Event::Failed(Error::Request(error.to_string())));
+    /// Ends all answers of a request with an error.
+    fn fail_group(&mut self, id: u64, error: Error) {
+        self.running.retain(|r| r.group != id);
+        if let Some(mut group) = self.groups.remove(&id) {
+            (group.sink)(Event::Failed(error));
+        }
+    }
+
+    /// The device is lost: nobody can be served any more, and everybody is told why.
+    fn lose(&mut self, fault: Fault) {
+        self.shared.lock().lost = Some(fault.clone());
+        let ids: Vec<u64> = self.groups.keys().copied().collect();
+        for id in ids {
+            self.fail_group(id, Error::Device(fault.clone()));
         }
     }
 }

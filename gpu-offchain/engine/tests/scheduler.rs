@@ -16,13 +16,17 @@ use serde_json::json;
 type B = Cpu<f32>;
 
 fn net() -> Arc<Net<B>> {
+    net_on(B::new())
+}
+
+fn net_on(backend: B) -> Arc<Net<B>> {
     let config = json!({
         "model_type": "llama", "vocab_size": 61, "hidden_size": 32, "intermediate_size": 56,
         "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8,
         "max_position_embeddings": 256, "tie_word_embeddings": true, "initializer_range": 0.3
     });
     Net::new(
-        B::new(),
+        backend,
         &fresh_base(&ModelConfig::from_json(&config).unwrap(), 1).unwrap(),
     )
     .unwrap()
@@ -143,6 +147,38 @@ fn answers_should_have_the_same_bits_whatever_the_batch_the_pages_and_the_cache(
         // They have the first seventeen tokens in common.
         assert_eq!(reused > 0, share && page <= 16, "pages of {page}");
         assert_eq!(engine.room().0, engine.room().1, "every page is free again");
+    }
+}
+
+#[test]
+fn batches_of_1_to_32_in_any_order_should_give_the_bits_of_one_answer_alone_without_simd() {
+    let slow = engine(&net_on(B::scalar()), 16);
+    let want: Vec<Bits> = (0..32).map(|i| alone(&slow, &request(i))).collect();
+    let engine = engine(&net(), 16);
+    for batch in 1..=32 {
+        // Another order every time; those that come later join while the first are under way.
+        let order: Vec<usize> = (0..batch).map(|i| (i * 13 + batch * 5) % 32).collect();
+        let mut running: Vec<(usize, _)> = Vec::new();
+        let mut waiting = order.into_iter();
+        loop {
+            for i in waiting.by_ref().take(1 + batch / 3) {
+                running.push((i, engine.start(&request(i)).unwrap()));
+            }
+            if running.iter().all(|(_, s)| s.finish().is_some()) {
+                break;
+            }
+            engine
+                .step(&mut running.iter_mut().map(|(_, s)| s).collect::<Vec<_>>())
+                .unwrap();
+        }
+        assert_eq!(running.len(), batch);
+        for (i, sequence) in &running {
+            assert_eq!(
+                bits(sequence.answer()),
+                want[*i],
+                "request {i} in a batch of {batch}"
+            );
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The engine's side of `make bench-engine`: loads a model and its adapters, and does what the other side asks, a line at a time.
 //!
-//!     bench_engine MODEL ADAPTERS THREADS
+//!     bench_engine MODEL ADAPTERS THREADS fast|verifiable
 
 use std::io::BufRead;
 use std::ops::ControlFlow;
@@ -12,21 +12,26 @@ use openledger_backend_cpu::Cpu;
 use openledger_engine::backend::{Backend, Gemm};
 use openledger_engine::{Engine, Model, Net, Params, Request, Sequence};
 use openledger_model::{Adapter, BaseModel, Example, Target};
-use openledger_trainer::{train_lora, LoraConfig, TrainConfig};
+use openledger_trainer::{fresh_adapter, train_many, LoraConfig, Run, TrainConfig, TrainEvent};
 use serde_json::{json, Value};
 
 type Any = Box<dyn std::error::Error>;
 
 fn main() -> Result<(), Any> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [model, adapters, threads] = &args[..] else {
-        return Err("usage: bench_engine MODEL ADAPTERS THREADS".into());
+    let [model, adapters, threads, mode] = &args[..] else {
+        return Err("usage: bench_engine MODEL ADAPTERS THREADS fast|verifiable".into());
+    };
+    let backend = match mode.as_str() {
+        "fast" => Cpu::<f32>::fast(),
+        "verifiable" => Cpu::new(),
+        other => return Err(format!("mode {other:?}; fast or verifiable is understood").into()),
     };
     openledger_backend_cpu::keep_memory();
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads.parse()?)
         .build_global()?;
-    let net = Net::new(Cpu::<f32>::new(), &BaseModel::load(Path::new(model))?)?;
+    let net = Net::new(backend, &BaseModel::load(Path::new(model))?)?;
     let engine = Engine::with_capacity(net.clone(), 64 * 512);
     engine.share_prefixes(false);
     let mut folders: Vec<PathBuf> = std::fs::read_dir(adapters)?
@@ -61,14 +66,28 @@ fn main() -> Result<(), Any> {
                 generate(&engine, rows, distinct, number("prompt"), number("new"))?
             }
             Some("register") => {
-                for i in 0..number("names") {
+                let idle = engine
+                    .adapters()
+                    .iter()
+                    .filter(|(name, _)| name.starts_with("idle"))
+                    .count();
+                for i in number("names")..idle {
+                    engine.unregister(&format!("idle{i}"));
+                }
+                for i in idle..number("names") {
                     let mut hash = [7; 32];
                     hash[..8].copy_from_slice(&(i as u64).to_le_bytes());
                     engine.register_folder(&format!("idle{i}"), hash, &folders[i % folders.len()]);
                 }
                 json!({"registered": engine.adapters().len()})
             }
-            Some("train") => train(&net, number("sequences"), number("length"), number("steps"))?,
+            Some("train") => train(
+                &net,
+                number("adapters").max(1),
+                number("sequences"),
+                number("length"),
+                number("steps"),
+            )?,
             Some("machine") => machine(&net.backend),
             _ => return Err("the line names nothing to do".into()),
         };
@@ -117,9 +136,20 @@ fn generate(
     Ok(json!({"seconds": seconds, "first": first, "tokens": tokens}))
 }
 
-fn train(net: &Arc<Net<Cpu<f32>>>, sequences: usize, length: usize, steps: usize) -> Result<Value, Any> {
-    let examples: Vec<Example> = (0..sequences)
-        .map(|i| Example::whole(words(length + 1, i)))
+/// Steps of so many adapters in one pass, each over its own sequences.
+fn train(
+    net: &Arc<Net<Cpu<f32>>>,
+    adapters: usize,
+    sequences: usize,
+    length: usize,
+    steps: usize,
+) -> Result<Value, Any> {
+    let examples: Vec<Vec<Example>> = (0..adapters)
+        .map(|a| {
+            (0..sequences)
+                .map(|i| Example::whole(words(length + 1, a * sequences + i)))
+                .collect()
+        })
         .collect();
     let lora = LoraConfig {
         rank: 16,
@@ -132,22 +162,39 @@ fn train(net: &Arc<Net<Cpu<f32>>>, sequences: usize, length: usize, steps: usize
         noise: 0.0,
         ..TrainConfig::default()
     };
+    let starts: Vec<Adapter> = (0..adapters)
+        .map(|a| fresh_adapter(net, &lora, a as u64))
+        .collect::<Result<_, _>>()?;
+    let runs: Vec<Run> = examples
+        .iter()
+        .zip(&starts)
+        .map(|(train, start)| Run {
+            train,
+            heldout: &[],
+            start,
+            config: &config,
+            checkpoint: None,
+        })
+        .collect();
     // The first step warms up; the losses before and after the run are not part of training.
     let (mut began, mut ended) = (None, 0.0);
-    train_lora(net, &examples, &[], &lora, &config, &mut |_| {
-        match began {
-            None => began = Some(Instant::now()),
-            Some(began) => ended = began.elapsed().as_secs_f64(),
+    let results = train_many(net, &runs, usize::MAX, &mut |run, event| {
+        if run + 1 == adapters && matches!(event, TrainEvent::Step(_)) {
+            match began {
+                None => began = Some(Instant::now()),
+                Some(began) => ended = began.elapsed().as_secs_f64(),
+            }
         }
         ControlFlow::Continue(())
-    })?;
-    Ok(json!({"seconds": ended, "tokens": sequences * length * steps}))
+    });
+    for result in results {
+        result?;
+    }
+    Ok(json!({"seconds": ended, "tokens": adapters * sequences * length * steps}))
 }
 
-/// What the machine can do: reading memory with all threads, and a large product.
+/// What the machine can do: reading memory with all threads, and products of few and of many rows with a weight that no cache holds.
 fn machine(backend: &Cpu<f32>) -> Value {
-    let (m, n, k) = (512, 2048, 768);
-    let (a, b, mut c) = (vec![0.5; m * k], vec![0.25; n * k], vec![0.0; m * n]);
     let best = |f: &mut dyn FnMut()| {
         (0..5)
             .map(|_| {
@@ -157,7 +204,14 @@ fn machine(backend: &Cpu<f32>) -> Value {
             })
             .fold(f64::INFINITY, f64::min)
     };
-    let product = best(&mut || backend.gemm(Gemm::forward(m, k, n), &a, &b, &mut c));
+    let (n, k) = (32_000, 768);
+    let weight = vec![0.25; n * k];
+    let mut products = serde_json::Map::new();
+    for m in [1, 4, 8, 16, 32, 64, 128, 512] {
+        let (a, mut c) = (vec![0.5; m * k], vec![0.0; m * n]);
+        let seconds = best(&mut || backend.gemm(Gemm::forward(m, k, n), &a, &weight, &mut c));
+        products.insert(m.to_string(), json!(2.0 * (m * n * k) as f64 / seconds));
+    }
     let big = vec![1.0_f32; 128 << 20];
     let mut sum = 0.0;
     let read = best(&mut || {
@@ -174,7 +228,7 @@ fn machine(backend: &Cpu<f32>) -> Value {
         sum += big.par_chunks(1 << 20).map(part).sum::<f32>();
     });
     json!({
-        "gemm_flops": 2.0 * (m * n * k) as f64 / product,
+        "products": products,
         "read_bytes": (big.len() * 4) as f64 / read,
         "check": sum > 0.0,
     })

@@ -15,11 +15,8 @@ use std::time::Instant;
 use openledger_backend_cpu::{keep_memory, Cpu};
 use openledger_engine::{Engine, Model, Net, Params, Request};
 use openledger_model::{BaseModel, Example, Message, Tokenizer};
-use openledger_trainer::{train_lora, LoraConfig, TrainConfig};
+use openledger_trainer::{curve, train_lora, LoraConfig, TrainConfig};
 use serde::Deserialize;
-
-#[path = "common/curve.rs"]
-mod curve;
 
 #[derive(Deserialize)]
 struct Record {

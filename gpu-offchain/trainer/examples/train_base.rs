@@ -12,11 +12,8 @@ use std::path::{Path, PathBuf};
 use openledger_backend_cpu::{keep_memory, Cpu};
 use openledger_engine::Net;
 use openledger_model::{Example, ModelConfig, Tokenizer};
-use openledger_trainer::{evaluate, fresh_base, to_base_model, train_base, Progress, TrainConfig};
+use openledger_trainer::{curve, evaluate, fresh_base, to_base_model, train_base, Progress, TrainConfig};
 use serde::Deserialize;
-
-#[path = "common/curve.rs"]
-mod curve;
 
 #[derive(Deserialize)]
 struct Recipe {

@@ -74,24 +74,18 @@ pub fn train_base<B: Backend>(
         let packed = Packed::new(indices.iter().map(|&i| &train[i]));
         let mut tape = forward(net, None, &packed);
         let count = packed.count.max(1) as f64;
-        let losses = net
-            .backend
-            .cross_entropy(vocab, &packed.targets, 1.0 / count, &mut tape.logits);
+        let losses = tape.losses(net, &packed, 0, 1.0 / count);
         let loss = losses.iter().sum::<f64>() / count;
+        let wanted = Wanted {
+            lora: vec![],
+            base: Some(&mut grads),
+            tap: None,
+        };
+        backward(net, &[], &packed, &tape, wanted);
+        net.check()?;
         if !loss.is_finite() {
             return Err(Error::Diverged { step, loss });
         }
-        backward(
-            net,
-            None,
-            &packed,
-            &tape,
-            Wanted {
-                lora: None,
-                base: Some(&mut grads),
-                tap: None,
-            },
-        );
         step_base(net, &mut optimizer, config, (step, of), &mut grads);
         tokens += packed.rows();
         let done = Progress {

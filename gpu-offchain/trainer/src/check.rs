@@ -1,7 +1,6 @@
 //! Gradients against finite differences, in f64.
 
 use openledger_backend_cpu::Cpu;
-use openledger_engine::backend::Backend;
 use openledger_engine::sampler::{key, philox};
 use openledger_engine::{DeviceAdapter, Net};
 use openledger_model::{Adapter, BaseModel, Example, ModelConfig, Target};
@@ -12,7 +11,7 @@ use crate::config::LoraConfig;
 use crate::data::Packed;
 use crate::grads::{base_params, lora_params, BaseGrads, LoraGrads};
 use crate::lora::fresh_adapter;
-use crate::pass::{backward, forward, forward_with, Dropout, Wanted};
+use crate::pass::{backward, forward, forward_parts, whole, Dropout, Part, Wanted};
 
 type Check = Cpu<f64>;
 
@@ -71,17 +70,27 @@ fn loss(net: &Net<Check>, lora: Option<&DeviceAdapter<Vec<f64>>>, packed: &Packe
     loss_with(net, lora, packed, None)
 }
 
+fn with<'a>(
+    lora: Option<&'a DeviceAdapter<Vec<f64>>>,
+    packed: &Packed,
+    dropout: Option<Dropout>,
+) -> Vec<Part<'a, Vec<f64>>> {
+    let mut parts = whole(lora, packed);
+    parts
+        .iter_mut()
+        .for_each(|part| part.dropout.clone_from(&dropout));
+    parts
+}
+
 fn loss_with(
     net: &Net<Check>,
     lora: Option<&DeviceAdapter<Vec<f64>>>,
     packed: &Packed,
     dropout: Option<Dropout>,
 ) -> f64 {
-    let mut tape = forward_with(net, lora, packed, dropout);
-    net.backend
-        .cross_entropy(11, &packed.targets, 1.0, &mut tape.logits)
-        .iter()
-        .sum()
+    let parts = with(lora, packed, dropout);
+    let mut tape = forward_parts(net, &parts, packed);
+    tape.losses(net, packed, 0, 1.0).iter().sum()
 }
 
 // The five-point rule: its error falls with the fourth power of the step.
@@ -108,21 +117,16 @@ fn lora_gradients_should_match_finite_differences() {
             seed: 9,
             rows: (0..packed.rows() as u32).map(|r| [r / 10, r]).collect(),
         });
-        let mut tape = forward_with(&net, Some(&lora), &packed, dropout.clone());
-        net.backend
-            .cross_entropy(11, &packed.targets, 1.0, &mut tape.logits);
         let mut grads = LoraGrads::new(&net, &lora);
-        backward(
-            &net,
-            Some(&lora),
-            &packed,
-            &tape,
-            Wanted {
-                lora: Some(&mut grads),
-                base: None,
-                tap: None,
-            },
-        );
+        let parts = with(Some(&lora), &packed, dropout.clone());
+        let mut tape = forward_parts(&net, &parts, &packed);
+        tape.losses(&net, &packed, 0, 1.0);
+        let wanted = Wanted {
+            lora: vec![&mut grads],
+            base: None,
+            tap: None,
+        };
+        backward(&net, &parts, &packed, &tape, wanted);
         for at in 0..grads.bufs.len() {
             let scale = grads.bufs[at].iter().fold(0.0_f64, |m, g| m.max(g.abs()));
             for i in (0..grads.bufs[at].len()).step_by(7) {
@@ -149,20 +153,14 @@ fn base_gradients_should_match_finite_differences() {
         let mut net = Net::owned(Check::new(), &tiny(qwen)).unwrap();
         let packed = Packed::new(&examples());
         let mut tape = forward(&net, None, &packed);
-        net.backend
-            .cross_entropy(11, &packed.targets, 1.0, &mut tape.logits);
+        tape.losses(&net, &packed, 0, 1.0);
         let mut grads = BaseGrads::new(&net);
-        backward(
-            &net,
-            None,
-            &packed,
-            &tape,
-            Wanted {
-                lora: None,
-                base: Some(&mut grads),
-                tap: None,
-            },
-        );
+        let wanted = Wanted {
+            lora: vec![],
+            base: Some(&mut grads),
+            tap: None,
+        };
+        backward(&net, &[], &packed, &tape, wanted);
         let count = base_params(&mut net).1.len();
         assert_eq!(count, if qwen { 3 + 2 * 12 } else { 2 + 2 * 9 });
         for p in 0..count {
@@ -194,21 +192,16 @@ fn factors_should_rebuild_the_adapter_gradient() {
     let net = Net::owned(Check::new(), &tiny(false)).unwrap();
     let lora = adapter(&net);
     let packed = Packed::new(&examples()[..1]);
-    let mut tape = forward(&net, Some(&lora), &packed);
-    net.backend
-        .cross_entropy(11, &packed.targets, 1.0, &mut tape.logits);
+    let parts = whole(Some(&lora), &packed);
+    let mut tape = forward_parts(&net, &parts, &packed);
+    tape.losses(&net, &packed, 0, 1.0);
     let mut grads = LoraGrads::new(&net, &lora);
-    backward(
-        &net,
-        Some(&lora),
-        &packed,
-        &tape,
-        Wanted {
-            lora: Some(&mut grads),
-            base: None,
-            tap: None,
-        },
-    );
+    let wanted = Wanted {
+        lora: vec![&mut grads],
+        base: None,
+        tap: None,
+    };
+    backward(&net, &parts, &packed, &tape, wanted);
     let mut seen = 0;
     let mut tap = |layer: usize, target: Target, x: &Vec<f64>, delta: &Vec<f64>| {
         let pair = lora.modules[layer][target.index()].as_ref().unwrap();
@@ -229,16 +222,11 @@ fn factors_should_rebuild_the_adapter_gradient() {
         }
         seen += 1;
     };
-    backward(
-        &net,
-        Some(&lora),
-        &packed,
-        &tape,
-        Wanted {
-            lora: None,
-            base: None,
-            tap: Some(&mut tap),
-        },
-    );
+    let wanted = Wanted {
+        lora: vec![],
+        base: None,
+        tap: Some(&mut tap),
+    };
+    backward(&net, &parts, &packed, &tape, wanted);
     assert_eq!(seen, 14);
 }

@@ -27,27 +27,25 @@ pub fn evaluate<B: Backend>(
     let adapter = adapter
         .map(|a| DeviceAdapter::new(&net.backend, config, a))
         .transpose()?;
-    Ok(mean_loss(net, adapter.as_ref(), examples))
+    mean_loss(net, adapter.as_ref(), examples)
 }
 
 pub(crate) fn mean_loss<B: Backend>(
     net: &Net<B>,
     adapter: Option<&DeviceAdapter<B::Buf>>,
     examples: &[Example],
-) -> Evaluation {
+) -> Result<Evaluation> {
     let order: Vec<usize> = (0..examples.len()).collect();
     let (mut loss, mut tokens) = (0.0, 0);
     for step in steps(examples, &order, 2048) {
         let packed = Packed::new(step.iter().map(|&i| &examples[i]));
         let mut tape = forward(net, adapter, &packed);
-        let losses =
-            net.backend
-                .cross_entropy(net.config().vocab_size, &packed.targets, 1.0, &mut tape.logits);
-        loss += losses.iter().sum::<f64>();
+        loss += tape.losses(net, &packed, 0, 1.0).iter().sum::<f64>();
         tokens += packed.count;
     }
-    Evaluation {
+    net.check()?;
+    Ok(Evaluation {
         loss: loss / tokens.max(1) as f64,
         tokens,
-    }
+    })
 }

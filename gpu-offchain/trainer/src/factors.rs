@@ -9,7 +9,7 @@ use safetensors::tensor::{Dtype, TensorView};
 
 use crate::data::{check, Packed};
 use crate::error::{Error, Result};
-use crate::pass::{backward, forward, Wanted};
+use crate::pass::{backward, forward_parts, whole, Wanted};
 
 /// One module's factors over one example.
 #[derive(Debug, Clone, PartialEq)]
@@ -73,10 +73,9 @@ impl<B: Backend> FactorModel<B> {
             example.check(config.vocab_size)?;
         }
         let packed = Packed::new([example]);
-        let mut tape = forward(net, Some(&self.device), &packed);
-        let losses = net
-            .backend
-            .cross_entropy(config.vocab_size, &packed.targets, 1.0, &mut tape.logits);
+        let parts = whole(Some(&self.device), &packed);
+        let mut tape = forward_parts(net, &parts, &packed);
+        let losses = tape.losses(net, &packed, 0, 1.0);
         let mut modules = Vec::with_capacity(self.adapter.modules.len());
         let host = |buf: &B::Buf| net.backend.download(buf).into_iter().map(Real::to_f32).collect();
         let mut tap = |layer: usize, target: Target, x: &B::Buf, dy: &B::Buf| {
@@ -98,11 +97,12 @@ impl<B: Backend> FactorModel<B> {
             }
         };
         let wanted = Wanted {
-            lora: None,
+            lora: vec![],
             base: None,
             tap: Some(&mut tap),
         };
-        backward(net, Some(&self.device), &packed, &tape, wanted);
+        backward(net, &parts, &packed, &tape, wanted);
+        net.check()?;
         modules.sort_by_key(|(place, _)| *place);
         Ok(Factors {
             loss: losses.iter().sum(),

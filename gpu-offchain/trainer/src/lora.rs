@@ -1,10 +1,11 @@
-//! Training a LoRA adapter over a frozen base.
+//! Training LoRA adapters over a frozen base, one or many in a pass.
 
+use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use openledger_attribution::hash::{keccak, Hash};
-use openledger_engine::backend::{Backend, LoraPair};
+use openledger_engine::backend::{Backend, Fault, FaultKind, LoraPair, IGNORE};
 use openledger_engine::sampler::{key, philox};
 use openledger_engine::{DeviceAdapter, Net, Real};
 use openledger_model::{Adapter, Example, LoraModule, Target};
@@ -15,7 +16,7 @@ use crate::data::{check, noised, order, steps, Packed};
 use crate::error::{Error, Result};
 use crate::evaluate::mean_loss;
 use crate::grads::{lora_params, LoraGrads, Optimizer};
-use crate::pass::{backward, forward_with, Dropout, Wanted};
+use crate::pass::{backward, forward_parts, Dropout, Part, Wanted};
 
 /// A fresh adapter: A uniform within ±1/√d_in as PEFT makes it, B zero, so that it changes nothing yet.
 pub fn fresh_adapter<B: Backend>(net: &Net<B>, lora: &LoraConfig, seed: u64) -> Result<Adapter> {
@@ -114,6 +115,17 @@ pub struct Run<'a> {
 }
 
 impl Run<'_> {
+    fn heldout_loss<B: Backend>(
+        &self,
+        net: &Net<B>,
+        adapter: Option<&DeviceAdapter<B::Buf>>,
+    ) -> Result<Option<f64>> {
+        match self.heldout {
+            [] => Ok(None),
+            heldout => Ok(Some(mean_loss(net, adapter, heldout)?.loss)),
+        }
+    }
+
     /// Names everything the run's result depends on.
     fn identity<B: Backend>(&self, net: &Net<B>) -> Result<Hash> {
         let config = serde_json::to_vec(self.config).map_err(|e| Error::Recipe(e.to_string()))?;
@@ -143,7 +155,156 @@ impl Run<'_> {
         net: &Net<B>,
         on_event: &mut dyn FnMut(&TrainEvent) -> ControlFlow<()>,
     ) -> Result<Trained> {
-        let (config, train, heldout) = (self.config, self.train, self.heldout);
+        let results = train_many(net, std::slice::from_ref(self), usize::MAX, &mut |_, event| {
+            on_event(event)
+        });
+        let none = || Error::Data("the run gave no result".into());
+        results.into_iter().next().ok_or_else(none)?
+    }
+}
+
+/// Trains many adapters over one base, those of a pass together: the base is read once for all of them. A pass takes the next step of as many
+/// runs as have at most `tokens` tokens together, in turns, and of one in any case.
+///
+/// Each run ends as it does alone, to the last bit where the backend promises the same bits for any batch; what goes wrong in one does not
+/// touch the others. `on_event` hears which run, and what; it may ask to stop that run. Results are in the order of the runs.
+pub fn train_many<B: Backend>(
+    net: &Net<B>,
+    runs: &[Run<'_>],
+    tokens: usize,
+    on_event: &mut dyn FnMut(usize, &TrainEvent) -> ControlFlow<()>,
+) -> Vec<Result<Trained>> {
+    let mut results: Vec<Option<Result<Trained>>> = Vec::new();
+    let mut under_way: VecDeque<(usize, Course<'_, B>)> = VecDeque::new();
+    for (at, run) in runs.iter().enumerate() {
+        results.push(match Course::begin(net, run, &mut |event| on_event(at, event)) {
+            Ok(course) => {
+                under_way.push_back((at, course));
+                None
+            }
+            Err(error) => Some(Err(error)),
+        });
+    }
+    let mut most = usize::MAX;
+    while !under_way.is_empty() {
+        let mut pass: Vec<(usize, Course<'_, B>, Step)> = Vec::new();
+        let mut taken = 0;
+        while let Some((at, course)) = under_way.pop_front() {
+            let Some(step) = course.next() else {
+                results[at] = Some(course.finish(net));
+                continue;
+            };
+            let rows = step.rows();
+            if !pass.is_empty() && (taken + rows > tokens || pass.len() >= most) {
+                under_way.push_front((at, course));
+                break;
+            }
+            taken += rows;
+            pass.push((at, course, step));
+        }
+        if pass.is_empty() {
+            break;
+        }
+        match together(net, &mut pass) {
+            Ok(losses) => {
+                for ((at, mut course, step), loss) in pass.into_iter().zip(losses) {
+                    match course.after(net, &step, loss, &mut |event| on_event(at, event)) {
+                        Ok(()) => under_way.push_back((at, course)),
+                        Err(error) => results[at] = Some(Err(error)),
+                    }
+                }
+            }
+            // What does not fit may fit in smaller passes.
+            Err(fault) if fault.kind == FaultKind::Memory && pass.len() > 1 => {
+                most = pass.len() / 2;
+                for (at, mut course, _) in pass.into_iter().rev() {
+                    course.forget(net);
+                    under_way.push_front((at, course));
+                }
+            }
+            Err(fault) => {
+                for (at, _, _) in pass {
+                    results[at] = Some(Err(openledger_engine::Error::Device(fault.clone()).into()));
+                }
+            }
+        }
+    }
+    let none = || Err(Error::Data("the run gave no result".into()));
+    results
+        .into_iter()
+        .map(|result| result.unwrap_or_else(none))
+        .collect()
+}
+
+/// One pass forward and backward through a step of each; the mean losses, and the gradients in the runs' own buffers.
+fn together<B: Backend>(
+    net: &Net<B>,
+    pass: &mut [(usize, Course<'_, B>, Step)],
+) -> std::result::Result<Vec<f64>, Fault> {
+    let packed = Packed::new(pass.iter().flat_map(|(_, _, step)| &step.examples));
+    let (mut parts, mut grads, mut start) = (Vec::new(), Vec::new(), 0);
+    for (_, course, step) in pass {
+        let rows = step.rows();
+        parts.push(Part {
+            start,
+            rows,
+            adapter: &course.adapter,
+            dropout: course.dropout(step),
+        });
+        grads.push(&mut course.grads);
+        start += rows;
+    }
+    let mut tape = forward_parts(net, &parts, &packed);
+    let mut losses = Vec::with_capacity(parts.len());
+    for (place, part) in parts.iter().enumerate() {
+        let targets = &packed.targets[part.start..part.start + part.rows];
+        let count = targets.iter().filter(|t| **t != IGNORE).count().max(1) as f64;
+        let all = tape.losses(net, &packed, place, 1.0 / count);
+        losses.push(all.iter().sum::<f64>() / count);
+    }
+    let wanted = Wanted {
+        lora: grads,
+        base: None,
+        tap: None,
+    };
+    backward(net, &parts, &packed, &tape, wanted);
+    net.backend.take_fault().map_or(Ok(losses), Err)
+}
+
+/// What a run does next.
+struct Step {
+    /// Its number, from 1.
+    number: usize,
+    epoch: usize,
+    indices: Vec<usize>,
+    examples: Vec<Example>,
+}
+
+impl Step {
+    fn rows(&self) -> usize {
+        self.examples.iter().map(|e| e.tokens.len() - 1).sum()
+    }
+}
+
+/// A run under way.
+struct Course<'a, B: Backend> {
+    run: &'a Run<'a>,
+    adapter: DeviceAdapter<B::Buf>,
+    grads: LoraGrads<B::Buf>,
+    optimizer: Optimizer<B::Buf>,
+    state: State,
+    /// Epoch and examples of every step.
+    steps: Vec<(usize, Vec<usize>)>,
+    saves: Option<(&'a Checkpoint, Hash)>,
+}
+
+impl<'a, B: Backend> Course<'a, B> {
+    fn begin(
+        net: &Net<B>,
+        run: &'a Run<'a>,
+        on_event: &mut dyn FnMut(&TrainEvent) -> ControlFlow<()>,
+    ) -> Result<Self> {
+        let (config, train, heldout) = (run.config, run.train, run.heldout);
         config.check()?;
         let shape = net.config();
         check(train, shape.vocab_size, shape.max_position_embeddings)?;
@@ -155,112 +316,130 @@ impl Run<'_> {
                 "patience asks for the held-out loss but nothing is held out".into(),
             ));
         }
-        let mut adapter = DeviceAdapter::new(&net.backend, shape, self.start)?;
-        let mut grads = LoraGrads::new(net, &adapter);
+        let mut adapter = DeviceAdapter::new(&net.backend, shape, run.start)?;
+        let grads = LoraGrads::new(net, &adapter);
         let mut optimizer = Optimizer::new(&net.backend, &grads.bufs);
-        let heldout_loss =
-            |adapter: Option<&_>| (!heldout.is_empty()).then(|| mean_loss(net, adapter, heldout).loss);
-        let saves = match &self.checkpoint {
+        let saves = match &run.checkpoint {
             Some(at) if at.every == 0 => {
                 return Err(Error::Recipe(
                     "a checkpoint every 0 steps; at least 1 is needed".into(),
                 ))
             }
-            Some(at) => Some((at, self.identity(net)?)),
+            Some(at) => Some((at, run.identity(net)?)),
             None => None,
         };
         let found = match &saves {
             Some((at, identity)) => State::load(&at.file, identity)?,
             None => None,
         };
-        let mut state = match found {
+        let state = match found {
             Some(state) => {
                 state.put(net, &mut adapter, &mut optimizer)?;
                 let _ = on_event(&TrainEvent::Resumed { step: state.step });
                 state
             }
             None => State {
-                loss_before: mean_loss(net, None, train).loss,
-                heldout_before: heldout_loss(None),
+                loss_before: mean_loss(net, None, train)?.loss,
+                heldout_before: run.heldout_loss(net, None)?,
                 ..State::default()
             },
         };
-        let epochs: Vec<Vec<Vec<usize>>> = (0..config.epochs)
-            .map(|epoch| {
-                steps(
-                    train,
-                    &order(train.len(), config.seed, epoch),
-                    config.batch_tokens,
-                )
+        net.check()?;
+        let steps = (0..config.epochs)
+            .flat_map(|epoch| {
+                let order = order(train.len(), config.seed, epoch);
+                let all = steps(train, &order, config.batch_tokens);
+                all.into_iter().map(move |step| (epoch, step))
             })
             .collect();
-        let of = epochs.iter().map(Vec::len).sum();
-        let all = epochs
-            .iter()
-            .enumerate()
-            .flat_map(|(epoch, steps)| steps.iter().map(move |s| (epoch, s)));
-        for (index, (epoch, indices)) in all.enumerate() {
-            let step = index + 1;
-            if step <= state.step || state.ended {
-                continue;
-            }
-            let batch: Vec<Example> = indices
+        Ok(Course {
+            run,
+            adapter,
+            grads,
+            optimizer,
+            state,
+            steps,
+            saves,
+        })
+    }
+
+    /// The next step, unless the run is at its end.
+    fn next(&self) -> Option<Step> {
+        let at = self.state.step;
+        let (epoch, indices) = self.steps.get(at).filter(|_| !self.state.ended)?;
+        let Run { config, train, .. } = self.run;
+        let noisy = |&i: &usize| noised(&train[i], config.noise, config.seed, *epoch, i);
+        Some(Step {
+            number: at + 1,
+            epoch: *epoch,
+            indices: indices.clone(),
+            examples: indices.iter().map(noisy).collect(),
+        })
+    }
+
+    fn dropout(&self, step: &Step) -> Option<Dropout> {
+        let config = self.run.config;
+        (config.dropout > 0.0).then(|| Dropout {
+            share: config.dropout,
+            seed: config.seed ^ (step.epoch as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15),
+            rows: step
+                .indices
                 .iter()
-                .map(|&i| noised(&train[i], config.noise, config.seed, epoch, i))
-                .collect();
-            let packed = Packed::new(&batch);
-            let dropout = (config.dropout > 0.0).then(|| Dropout {
-                share: config.dropout,
-                seed: config.seed ^ (epoch as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15),
-                rows: indices
-                    .iter()
-                    .zip(&batch)
-                    .flat_map(|(&i, e)| (1..e.tokens.len()).map(move |t| [i as u32, t as u32]))
-                    .collect(),
-            });
-            let mut tape = forward_with(net, Some(&adapter), &packed, dropout);
-            let count = packed.count.max(1) as f64;
-            let losses =
-                net.backend
-                    .cross_entropy(shape.vocab_size, &packed.targets, 1.0 / count, &mut tape.logits);
-            let loss = losses.iter().sum::<f64>() / count;
-            if !loss.is_finite() {
-                return Err(Error::Diverged { step, loss });
+                .zip(&step.examples)
+                .flat_map(|(&i, e)| (1..e.tokens.len()).map(move |t| [i as u32, t as u32]))
+                .collect(),
+        })
+    }
+
+    /// Forgets the gradients of a pass that failed.
+    fn forget(&mut self, net: &Net<B>) {
+        self.grads.bufs.iter_mut().for_each(|g| net.backend.clear(g));
+    }
+
+    /// Takes a step with the gradients at hand, then looks, hashes and saves as asked.
+    fn after(
+        &mut self,
+        net: &Net<B>,
+        step: &Step,
+        loss: f64,
+        on_event: &mut dyn FnMut(&TrainEvent) -> ControlFlow<()>,
+    ) -> Result<()> {
+        let (config, state, of) = (self.run.config, &mut self.state, self.steps.len());
+        let rows = step.rows();
+        let step = step.number;
+        if !loss.is_finite() {
+            return Err(Error::Diverged { step, loss });
+        }
+        let params = lora_params(&mut self.adapter)
+            .into_iter()
+            .enumerate()
+            .map(|(at, (p, decays))| (at, p, decays));
+        self.optimizer
+            .step(&net.backend, config, (step, of), &mut self.grads.bufs, params);
+        net.check()?;
+        state.step = step;
+        let done = Progress {
+            step,
+            of,
+            loss,
+            lr: config.rate(step, of),
+            tokens: state.curve.last().map_or(0, |p| p.tokens) + rows,
+        };
+        state.curve.push(done);
+        let mut go_on = on_event(&TrainEvent::Step(done));
+        let mut say = |event: TrainEvent| {
+            if on_event(&event).is_break() {
+                go_on = ControlFlow::Break(());
             }
-            let wanted = Wanted {
-                lora: Some(&mut grads),
-                base: None,
-                tap: None,
-            };
-            backward(net, Some(&adapter), &packed, &tape, wanted);
-            let params = lora_params(&mut adapter)
-                .into_iter()
-                .enumerate()
-                .map(|(at, (p, decays))| (at, p, decays));
-            optimizer.step(&net.backend, config, (step, of), &mut grads.bufs, params);
-            state.step = step;
-            let done = Progress {
-                step,
-                of,
-                loss,
-                lr: config.rate(step, of),
-                tokens: state.curve.last().map_or(0, |p| p.tokens) + packed.rows(),
-            };
-            state.curve.push(done);
-            let mut go_on = on_event(&TrainEvent::Step(done));
-            let mut say = |event: TrainEvent| {
-                if on_event(&event).is_break() {
-                    go_on = ControlFlow::Break(());
-                }
-            };
-            if config.eval_every > 0 && step % config.eval_every == 0 && !heldout.is_empty() {
-                let loss = mean_loss(net, Some(&adapter), heldout).loss;
+        };
+        if config.eval_every > 0 && step % config.eval_every == 0 {
+            if let Some(loss) = self.run.heldout_loss(net, Some(&self.adapter))? {
                 let best = loss < state.best_loss;
                 if best {
                     state.best_loss = loss;
                     state.best_step = step;
                     state.best = if config.patience > 0 {
-                        params_of(net, &mut adapter)
+                        params_of(net, &mut self.adapter)
                     } else {
                         Vec::new()
                     };
@@ -277,43 +456,49 @@ impl Run<'_> {
                     });
                 }
             }
-            let saving = saves
-                .as_ref()
-                .filter(|(at, _)| step % at.every == 0 || step == of || state.ended);
-            let hashing = config.state_every > 0 && step % config.state_every == 0;
-            if saving.is_some() || hashing {
-                state.take(net, &mut adapter, &optimizer);
-            }
-            if hashing {
-                say(TrainEvent::State {
-                    step,
-                    hash: state.hash().iter().map(|b| format!("{b:02x}")).collect(),
-                });
-            }
-            if let Some((at, identity)) = saving {
-                state.save(&at.file, identity)?;
-                say(TrainEvent::Saved { step });
-            }
-            if go_on.is_break() {
-                return Err(Error::Stopped { step, of });
-            }
         }
-        if !state.best.is_empty() {
-            for ((param, _), best) in lora_params(&mut adapter).into_iter().zip(&state.best) {
+        let saving = self
+            .saves
+            .as_ref()
+            .filter(|(at, _)| step % at.every == 0 || step == of || state.ended);
+        let hashing = config.state_every > 0 && step % config.state_every == 0;
+        if saving.is_some() || hashing {
+            state.take(net, &mut self.adapter, &self.optimizer);
+            net.check()?;
+        }
+        if hashing {
+            say(TrainEvent::State {
+                step,
+                hash: state.hash().iter().map(|b| format!("{b:02x}")).collect(),
+            });
+        }
+        if let Some((at, identity)) = saving {
+            state.save(&at.file, identity)?;
+            say(TrainEvent::Saved { step });
+        }
+        match go_on {
+            ControlFlow::Break(()) => Err(Error::Stopped { step, of }),
+            ControlFlow::Continue(()) => Ok(()),
+        }
+    }
+
+    fn finish(mut self, net: &Net<B>) -> Result<Trained> {
+        if !self.state.best.is_empty() {
+            for ((param, _), best) in lora_params(&mut self.adapter).into_iter().zip(&self.state.best) {
                 *param = upload(net, best);
             }
         }
-        let (loss_after, heldout_after) = (
-            mean_loss(net, Some(&adapter), train).loss,
-            heldout_loss(Some(&adapter)),
-        );
+        let loss_after = mean_loss(net, Some(&self.adapter), self.run.train)?.loss;
+        let heldout_after = self.run.heldout_loss(net, Some(&self.adapter))?;
+        let adapter = to_host(net, &self.adapter, self.run.start)?;
+        net.check()?;
         Ok(Trained {
-            adapter: to_host(net, &adapter, self.start)?,
-            loss_before: state.loss_before,
+            adapter,
+            loss_before: self.state.loss_before,
             loss_after,
-            heldout_before: state.heldout_before,
+            heldout_before: self.state.heldout_before,
             heldout_after,
-            curve: state.curve,
+            curve: self.state.curve,
         })
     }
 }

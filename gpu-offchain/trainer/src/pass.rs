@@ -1,5 +1,7 @@
 //! The forward pass that remembers, and the backward pass.
 
+use std::ops::Deref;
+
 use openledger_engine::backend::{Backend, Gemm, LoraGroup, LoraPair};
 use openledger_engine::{DeviceAdapter, Layer, Net};
 use openledger_model::Target;
@@ -25,6 +27,72 @@ impl Dropout {
     }
 }
 
+/// Rows of a batch that read one adapter. What is computed for a part has the bits it has when the part is alone in its batch.
+pub(crate) struct Part<'a, T> {
+    pub(crate) start: usize,
+    pub(crate) rows: usize,
+    pub(crate) adapter: &'a DeviceAdapter<T>,
+    pub(crate) dropout: Option<Dropout>,
+}
+
+/// A batch that reads one adapter, or none.
+pub(crate) fn whole<'a, T>(adapter: Option<&'a DeviceAdapter<T>>, p: &Packed) -> Vec<Part<'a, T>> {
+    let part = |adapter| Part {
+        start: 0,
+        rows: p.rows(),
+        adapter,
+        dropout: None,
+    };
+    adapter.map(part).into_iter().collect()
+}
+
+impl<T> Part<'_, T> {
+    fn pair(&self, layer: usize, target: Target) -> Option<&LoraPair<T>> {
+        self.adapter.modules[layer][target.index()].as_ref()
+    }
+
+    /// The part's rows of a buffer of `total` rows: the buffer itself where it has no others.
+    fn rows<'b, B: Backend<Buf = T>>(&self, be: &B, x: &'b T, total: usize, width: usize) -> Rows<'b, T> {
+        rows(be, x, (self.start, self.rows), total, width)
+    }
+}
+
+/// Rows of a buffer.
+enum Rows<'a, T> {
+    All(&'a T),
+    Some(T),
+}
+
+impl<T> Deref for Rows<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        match self {
+            Rows::All(x) => x,
+            Rows::Some(x) => x,
+        }
+    }
+}
+
+fn rows<'b, B: Backend>(
+    be: &B,
+    x: &'b B::Buf,
+    (start, count): (usize, usize),
+    total: usize,
+    width: usize,
+) -> Rows<'b, B::Buf> {
+    if count == total {
+        return Rows::All(x);
+    }
+    let mut own = be.zeros(count * width);
+    be.gather(x, &ids(start, count), width, &mut own);
+    Rows::Some(own)
+}
+
+fn ids(start: usize, count: usize) -> Vec<u32> {
+    (start as u32..(start + count) as u32).collect()
+}
+
 /// What a layer remembers.
 struct LayerTape<T> {
     x: T,
@@ -41,8 +109,16 @@ struct LayerTape<T> {
     gate: T,
     up: T,
     mid: T,
-    /// A·x of every adapted module.
+    /// A·x of every adapted module of a batch of one part.
     u: [Option<T>; 7],
+}
+
+/// The end of the forward pass for some rows: all, or those of a part.
+struct Head<T> {
+    start: usize,
+    rows: usize,
+    /// `[rows, vocab]`; the gradient at them once [`Tape::losses`] was asked.
+    logits: T,
 }
 
 /// What the forward pass remembers.
@@ -51,30 +127,40 @@ pub(crate) struct Tape<T> {
     x: T,
     normed: T,
     inv: T,
-    dropout: Option<Dropout>,
-    /// `[rows, vocab]`.
-    pub(crate) logits: T,
+    /// One a part, so that each may scale its gradients; one where there are no parts.
+    heads: Vec<Head<T>>,
 }
 
-fn pair<T>(lora: Option<&DeviceAdapter<T>>, layer: usize, target: Target) -> Option<&LoraPair<T>> {
-    lora?.modules[layer][target.index()].as_ref()
+impl<T> Tape<T> {
+    /// The losses of the rows of a part, the first where there are none; its logits become `scale` times the gradient. Ask once a part.
+    pub(crate) fn losses<B: Backend<Buf = T>>(
+        &mut self,
+        net: &Net<B>,
+        p: &Packed,
+        part: usize,
+        scale: f64,
+    ) -> Vec<f64> {
+        let Head { start, rows, logits } = &mut self.heads[part];
+        let targets = &p.targets[*start..*start + *rows];
+        net.backend
+            .cross_entropy(net.config().vocab_size, targets, scale, logits)
+    }
 }
 
-/// Runs a batch.
+/// Runs a batch that reads one adapter, or none.
 pub(crate) fn forward<B: Backend>(
     net: &Net<B>,
     lora: Option<&DeviceAdapter<B::Buf>>,
     p: &Packed,
 ) -> Tape<B::Buf> {
-    forward_with(net, lora, p, None)
+    forward_parts(net, &whole(lora, p), p)
 }
 
-/// The same, leaving out inputs of the adapter.
-pub(crate) fn forward_with<B: Backend>(
+/// Runs a batch. Rows in no part read the base alone; if there are parts, only theirs have losses.
+pub(crate) fn forward_parts<B: Backend>(
     net: &Net<B>,
-    lora: Option<&DeviceAdapter<B::Buf>>,
+    parts: &[Part<'_, B::Buf>],
     p: &Packed,
-    dropout: Option<Dropout>,
 ) -> Tape<B::Buf> {
     let (be, config, heads) = (&net.backend, net.config(), net.heads());
     let (rows, hidden, eps) = (p.rows(), config.hidden_size, config.rms_norm_eps);
@@ -102,14 +188,22 @@ pub(crate) fn forward_with<B: Backend>(
             if let Some(bias) = &layer.bias[at] {
                 be.add_bias(bias, rows, d_out, &mut output);
             }
-            if let Some(pair) = pair(lora, index, target) {
-                let group = [LoraGroup { start: 0, rows, pair }];
-                let mut shrunk = buf(pair.rank);
-                let left = dropout.as_ref().map(|d| d.apply(be, index, target, input));
-                let input = left.as_ref().unwrap_or(input);
-                be.lora_shrink(&group, d_in, input, pair.rank, &mut shrunk);
-                be.lora_expand(&group, d_out, &shrunk, pair.rank, &mut output);
-                u[at] = Some(shrunk);
+            let groups: Vec<_> = parts
+                .iter()
+                .filter_map(|part| {
+                    Some(LoraGroup {
+                        start: part.start,
+                        rows: part.rows,
+                        pair: part.pair(index, target)?.borrowed(),
+                    })
+                })
+                .collect();
+            if let Some(stride) = groups.iter().map(|g| g.pair.rank).max() {
+                let left = dropped(be, parts, (index, target), input, rows, d_in);
+                let mut shrunk = buf(stride);
+                be.lora_shrink(&groups, d_in, left.as_ref().unwrap_or(input), stride, &mut shrunk);
+                be.lora_expand(&groups, d_out, &shrunk, stride, &mut output);
+                u[at] = (parts.len() == 1 && parts[0].rows == rows).then_some(shrunk);
             }
             output
         };
@@ -161,22 +255,66 @@ pub(crate) fn forward_with<B: Backend>(
             u,
         });
     }
-    let (mut normed, mut inv, mut logits) = (buf(hidden), buf(1), buf(config.vocab_size));
+    let (mut normed, mut inv) = (buf(hidden), buf(1));
     be.rmsnorm(&x, &net.norm, eps, hidden, &mut normed, &mut inv);
-    be.gemm(
-        Gemm::forward(rows, hidden, config.vocab_size),
-        &normed,
-        net.output(),
-        &mut logits,
-    );
+    let head = |(start, count): (usize, usize)| {
+        let mut logits = be.zeros(count * config.vocab_size);
+        let normed = self::rows(be, &normed, (start, count), rows, hidden);
+        let op = Gemm::forward(count, hidden, config.vocab_size);
+        be.gemm(op, &normed, net.output(), &mut logits);
+        Head {
+            start,
+            rows: count,
+            logits,
+        }
+    };
+    let heads = match parts {
+        [] => vec![head((0, rows))],
+        parts => parts.iter().map(|part| head((part.start, part.rows))).collect(),
+    };
     Tape {
         layers,
         x,
         normed,
         inv,
-        dropout,
-        logits,
+        heads,
     }
+}
+
+/// A module's input with what the parts leave out, if any of them does.
+fn dropped<B: Backend>(
+    be: &B,
+    parts: &[Part<'_, B::Buf>],
+    (layer, target): (usize, Target),
+    x: &B::Buf,
+    total: usize,
+    width: usize,
+) -> Option<B::Buf> {
+    if parts.iter().all(|part| part.dropout.is_none()) {
+        return None;
+    }
+    if let [Part {
+        rows,
+        dropout: Some(dropout),
+        ..
+    }] = parts
+    {
+        if *rows == total {
+            return Some(dropout.apply(be, layer, target, x));
+        }
+    }
+    let mut all = be.zeros(total * width);
+    for part in parts {
+        let own = part.rows(be, x, total, width);
+        let left = part.dropout.as_ref().map(|d| d.apply(be, layer, target, &own));
+        be.scatter_add(
+            left.as_ref().unwrap_or(&own),
+            &ids(part.start, part.rows),
+            width,
+            &mut all,
+        );
+    }
+    Some(all)
 }
 
 /// Sees the input `[rows, d_in]` and the gradient at the output `[rows, d_out]` of every linear module, last layer first.
@@ -184,15 +322,16 @@ pub(crate) type Tap<'a, T> = dyn FnMut(usize, Target, &T, &T) + 'a;
 
 /// Where the backward pass adds its gradients.
 pub(crate) struct Wanted<'a, T> {
-    pub(crate) lora: Option<&'a mut LoraGrads<T>>,
+    /// One a part, or none at all.
+    pub(crate) lora: Vec<&'a mut LoraGrads<T>>,
     pub(crate) base: Option<&'a mut BaseGrads<T>>,
     pub(crate) tap: Option<&'a mut Tap<'a, T>>,
 }
 
-/// Runs backward from `tape.logits`, which hold the gradient at the logits by now.
+/// Runs backward, after [`Tape::losses`] of every part, through the parts that ran forward.
 pub(crate) fn backward<B: Backend>(
     net: &Net<B>,
-    lora: Option<&DeviceAdapter<B::Buf>>,
+    parts: &[Part<'_, B::Buf>],
     p: &Packed,
     tape: &Tape<B::Buf>,
     mut wanted: Wanted<'_, B::Buf>,
@@ -201,20 +340,20 @@ pub(crate) fn backward<B: Backend>(
     let (rows, hidden, vocab) = (p.rows(), config.hidden_size, config.vocab_size);
     let buf = |width: usize| be.zeros(rows * width);
     let mut dnormed = buf(hidden);
-    be.gemm(
-        Gemm::input(rows, hidden, vocab),
-        &tape.logits,
-        net.output(),
-        &mut dnormed,
-    );
-    if let Some(g) = wanted.base.as_deref_mut() {
-        let head = g.head();
-        be.gemm(
-            Gemm::weight(rows, hidden, vocab).adding(),
-            &tape.logits,
-            &tape.normed,
-            head,
-        );
+    for head in &tape.heads {
+        let op = Gemm::input(head.rows, hidden, vocab);
+        if head.rows == rows {
+            be.gemm(op, &head.logits, net.output(), &mut dnormed);
+        } else {
+            let mut own = be.zeros(head.rows * hidden);
+            be.gemm(op, &head.logits, net.output(), &mut own);
+            be.scatter_add(&own, &ids(head.start, head.rows), hidden, &mut dnormed);
+        }
+        if let Some(g) = wanted.base.as_deref_mut() {
+            let normed = self::rows(be, &tape.normed, (head.start, head.rows), rows, hidden);
+            let op = Gemm::weight(head.rows, hidden, vocab).adding();
+            be.gemm(op, &head.logits, &normed, g.head());
+        }
     }
     let mut dx = buf(hidden);
     let dnorm = wanted.base.as_deref_mut().map(BaseGrads::norm);
@@ -224,11 +363,10 @@ pub(crate) fn backward<B: Backend>(
         let deeper = index > 0 || wanted.base.is_some();
         let at = At {
             net,
-            lora,
+            parts,
             index,
             layer,
             u: &t.u,
-            dropout: tape.dropout.as_ref(),
             rows,
         };
         let mut dmid = buf(config.intermediate_size);
@@ -276,11 +414,10 @@ pub(crate) fn backward<B: Backend>(
 /// A layer of the backward pass.
 struct At<'a, B: Backend> {
     net: &'a Net<B>,
-    lora: Option<&'a DeviceAdapter<B::Buf>>,
+    parts: &'a [Part<'a, B::Buf>],
     index: usize,
     layer: &'a Layer<B::Buf>,
     u: &'a [Option<B::Buf>; 7],
-    dropout: Option<&'a Dropout>,
     rows: usize,
 }
 
@@ -292,7 +429,7 @@ impl<B: Backend> At<'_, B> {
         target: Target,
         x: &B::Buf,
         dy: &B::Buf,
-        dx: Option<&mut B::Buf>,
+        mut dx: Option<&mut B::Buf>,
     ) {
         let (be, rows, module) = (&self.net.backend, self.rows, target.index());
         let (d_out, d_in) = self.net.config().module_shape(target);
@@ -310,48 +447,73 @@ impl<B: Backend> At<'_, B> {
                 be.add_bias_backward(dy, rows, d_out, g.bias(self.index, target));
             }
         }
-        let mut low = None;
-        if let Some(pair) = pair(self.lora, self.index, target) {
-            let mut du = be.zeros(rows * pair.rank);
-            be.gemm(
-                Gemm::input(rows, pair.rank, d_out).scaled(pair.scale),
-                dy,
-                &pair.b,
-                &mut du,
-            );
-            if let (Some(g), Some(u)) = (wanted.lora.as_deref_mut(), &self.u[module]) {
-                if let Some((da, db)) = g.pair(self.index, target) {
-                    let left = self.dropout.map(|d| d.apply(be, self.index, target, x));
-                    let x = left.as_ref().unwrap_or(x);
-                    be.gemm(Gemm::weight(rows, d_in, pair.rank).adding(), &du, x, da);
-                    be.gemm(
-                        Gemm::weight(rows, pair.rank, d_out).scaled(pair.scale).adding(),
-                        dy,
-                        u,
-                        db,
-                    );
-                }
-            }
-            low = Some((du, pair));
+        if let Some(dx) = dx.as_deref_mut() {
+            let op = Gemm::input(rows, d_in, d_out).adding();
+            be.gemm(op, dy, &self.layer.linear[module], dx);
         }
-        if let Some(dx) = dx {
-            be.gemm(
-                Gemm::input(rows, d_in, d_out).adding(),
-                dy,
-                &self.layer.linear[module],
-                dx,
-            );
-            match (low, self.dropout) {
-                (None, _) => {}
-                (Some((du, pair)), None) => {
-                    be.gemm(Gemm::input(rows, d_in, pair.rank).adding(), &du, &pair.a, dx);
-                }
-                (Some((du, pair)), Some(dropout)) => {
-                    let mut through = be.zeros(rows * d_in);
-                    be.gemm(Gemm::input(rows, d_in, pair.rank), &du, &pair.a, &mut through);
-                    be.add(&dropout.apply(be, self.index, target, &through), dx);
-                }
+        for (place, part) in self.parts.iter().enumerate() {
+            if let Some(pair) = part.pair(self.index, target) {
+                let grads = wanted.lora.get_mut(place).map(|g| &mut **g);
+                self.adapted(part, pair, target, (x, dy), grads, dx.as_deref_mut());
             }
+        }
+    }
+
+    /// The low-rank side of a module, for the rows of one part.
+    fn adapted(
+        &self,
+        part: &Part<'_, B::Buf>,
+        pair: &LoraPair<B::Buf>,
+        target: Target,
+        (x, dy): (&B::Buf, &B::Buf),
+        grads: Option<&mut LoraGrads<B::Buf>>,
+        dx: Option<&mut B::Buf>,
+    ) {
+        let (be, rows) = (&self.net.backend, part.rows);
+        let (d_out, d_in) = self.net.config().module_shape(target);
+        let dy = part.rows(be, dy, self.rows, d_out);
+        let mut du = be.zeros(rows * pair.rank);
+        let op = Gemm::input(rows, pair.rank, d_out).scaled(pair.scale);
+        be.gemm(op, &dy, &pair.b, &mut du);
+        let apply = |x: &B::Buf| Some(part.dropout.as_ref()?.apply(be, self.index, target, x));
+        if let Some((da, db)) = grads.and_then(|g| g.pair(self.index, target)) {
+            let own = part.rows(be, x, self.rows, d_in);
+            let left = apply(&own);
+            let read = left.as_ref().unwrap_or(&own);
+            be.gemm(Gemm::weight(rows, d_in, pair.rank).adding(), &du, read, da);
+            let again;
+            let u = match &self.u[target.index()] {
+                Some(u) => u,
+                None => {
+                    let group = [LoraGroup {
+                        start: 0,
+                        rows,
+                        pair: pair.borrowed(),
+                    }];
+                    let mut u = be.zeros(rows * pair.rank);
+                    be.lora_shrink(&group, d_in, read, pair.rank, &mut u);
+                    again = u;
+                    &again
+                }
+            };
+            let op = Gemm::weight(rows, pair.rank, d_out).scaled(pair.scale).adding();
+            be.gemm(op, &dy, u, db);
+        }
+        let Some(dx) = dx else {
+            return;
+        };
+        let op = Gemm::input(rows, d_in, pair.rank);
+        if part.dropout.is_none() && rows == self.rows {
+            return be.gemm(op.adding(), &du, &pair.a, dx);
+        }
+        let mut through = be.zeros(rows * d_in);
+        be.gemm(op, &du, &pair.a, &mut through);
+        let left = apply(&through);
+        let through = left.as_ref().unwrap_or(&through);
+        if rows == self.rows {
+            be.add(through, dx);
+        } else {
+            be.scatter_add(through, &ids(part.start, rows), d_in, dx);
         }
     }
 }

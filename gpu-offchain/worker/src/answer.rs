@@ -1,7 +1,7 @@
 //! From a paid order to a signed receipt.
 //!
 //! ```text
-//! tokens ──▶ consumer                       as they come
+//! order ──▶ scheduler ──▶ tokens ──▶ consumer   as they come, beside everybody else's
 //! last token ──▶ answer stored ──▶ consumer told the end
 //! answer ──▶ queue ──▶ sketch, list ──▶ receipt signed and stored ──▶ handed out, channel free again
 //! ```
@@ -10,18 +10,18 @@
 //! kill after it costs nothing: the answer waits for its receipt and is attributed at the next start.
 
 use crate::{
-    db::{AnswerRow, ReceiptRow},
+    db::{AnswerRow, ChoiceRow, Probability, ReceiptRow},
     error::{Error, Result},
     formats::{hex0x, output_leaves, root_hash},
-    payment::Order,
+    payment::{Order, Wanted},
     state::{lock, Claim, Worker},
 };
 use openledger_attribution::{attribution::Bounds, receipt::Receipt, wire::Object};
-use openledger_engine::{Finish, Model, Params, Request};
+use openledger_engine::{Ask, Event, Finish, Model, Params, Request, Sampling, Ticket};
 use openledger_protocol::Hash;
 use std::{
-    sync::{atomic::AtomicBool, atomic::Ordering, Arc},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    sync::Arc,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 use tokio::sync::mpsc;
 
@@ -31,18 +31,55 @@ pub struct Given {
     pub voucher: Hash,
     /// The channel.
     pub claim: Claim,
+    /// When its last token was given, or when the program started.
+    pub since: Instant,
     /// How often attributing it has failed.
     pub failures: u32,
 }
 
 /// What a consumer gets.
 pub enum Piece {
-    /// More text.
-    Text(String),
-    /// The end: the answer is stored.
-    Done(Box<AnswerRow>),
+    /// More of a choice. Tokens whose text is held back, for they may become a stop text, come without text.
+    More {
+        /// Which choice, from 0.
+        choice: usize,
+        /// The text.
+        text: String,
+        /// How likely the tokens were.
+        probabilities: Vec<Probability>,
+    },
+    /// A choice has ended.
+    End {
+        /// Which.
+        choice: usize,
+        /// `stop` or `length`.
+        finish: &'static str,
+    },
+    /// All choices have ended and the answer is stored.
+    Done(Ended),
     /// It failed; it costs nothing.
     Failed(Error),
+}
+
+/// What an answer came to.
+#[derive(Clone, Copy, Debug)]
+pub struct Ended {
+    /// Tokens of the prompt.
+    pub prompt: usize,
+    /// Tokens of all choices.
+    pub output: usize,
+    /// Its receipt, if it has one already.
+    pub receipt: Option<Hash>,
+}
+
+impl From<&AnswerRow> for Ended {
+    fn from(answer: &AnswerRow) -> Self {
+        Self {
+            prompt: answer.prompt.len(),
+            output: answer.output.len(),
+            receipt: answer.receipt,
+        }
+    }
 }
 
 /// Unix seconds now.
@@ -63,102 +100,196 @@ impl Drop for Answering {
     }
 }
 
-/// Starts an answer. Its text comes through the receiver; dropping that stops the answer, and what was made is charged.
-pub async fn start(worker: &Arc<Worker>, order: Order) -> Result<mpsc::UnboundedReceiver<Piece>> {
+/// Puts an order into the scheduler's queue. The answer comes through the receiver; dropping that stops the answer, and what was made
+/// is charged.
+pub fn start(worker: &Arc<Worker>, order: Order) -> Result<mpsc::UnboundedReceiver<Piece>> {
     let voucher = order.payment.voucher.hash();
-    let waiting = {
-        let mut answering = lock(&worker.answering);
-        answering.insert(voucher);
-        answering.len()
-    };
+    lock(&worker.answering).insert(voucher);
     let answering = Answering {
         worker: worker.clone(),
         voucher,
     };
-    if waiting > worker.config.parallel + worker.config.queue {
-        return Err(Error::Busy(format!(
-            "{waiting} answers are under way or waiting: ask again in a few seconds"
-        )));
-    }
-    let turn = worker
-        .turns
-        .clone()
-        .acquire_owned()
-        .await
-        .map_err(|error| Error::part("queue", error))?;
+    let ask = ask_of(
+        &order.asked.wanted,
+        Model::Adapter(order.asked.served.id()),
+        order.payment.terms.seed,
+        hex::encode(order.consumer),
+    );
+    let asked = submit(worker, ask)?;
     let (send, receive) = mpsc::unbounded_channel();
     let worker = worker.clone();
-    tokio::task::spawn_blocking(move || {
-        let result = generate(&worker, order, &voucher, &send);
+    tokio::spawn(async move {
+        let result = give(&worker, order, &voucher, asked, &send).await;
         // Known as stored before it is no longer known as under way.
-        drop((answering, turn));
-        if let Err(error) = result {
-            tracing::error!(voucher = hex0x(voucher), %error, "an answer failed");
-            let _ = send.send(Piece::Failed(error));
+        drop(answering);
+        match result {
+            Ok(Some((answer, given))) => {
+                // The queue ends only with the program, and then the answer is found in the database at the next start.
+                let _ = worker.to_attribute.send(given);
+                let _ = send.send(Piece::Done(Ended::from(&answer)));
+            }
+            Ok(None) => {}
+            Err(error) => {
+                tracing::error!(voucher = hex0x(voucher), %error, "an answer failed");
+                let _ = send.send(Piece::Failed(error));
+            }
         }
     });
     Ok(receive)
 }
 
-fn generate(
+/// What the scheduler is asked for.
+pub(crate) fn ask_of(wanted: &Wanted, model: Model, seed: u64, asker: String) -> Ask {
+    let parameters = &wanted.parameters;
+    let size = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
+    Ask {
+        request: Request {
+            model,
+            prompt: wanted.prompt.clone(),
+            params: Params {
+                max_tokens: size(parameters.max_tokens),
+                temperature: parameters.temperature,
+                top_p: parameters.top_p,
+                seed,
+                stop: parameters.stop.clone(),
+            },
+        },
+        sampling: Sampling {
+            alternatives: wanted.likeliest.unwrap_or(0),
+            ..Sampling::default()
+        },
+        n: size(parameters.n),
+        stop: parameters.stop_texts.clone(),
+        asker,
+    }
+}
+
+/// A request in the scheduler's queue.
+pub(crate) struct Submitted {
+    events: mpsc::UnboundedReceiver<Event>,
+    ticket: Ticket,
+    n: usize,
+}
+
+pub(crate) fn submit(worker: &Worker, ask: Ask) -> Result<Submitted> {
+    let n = ask.n;
+    let (send, events) = mpsc::unbounded_channel();
+    // Called on the scheduler's thread: it hands over and returns.
+    let ticket = worker
+        .scheduler
+        .submit_with(ask, Box::new(move |event| send.send(event).is_ok()))?;
+    Ok(Submitted { events, ticket, n })
+}
+
+/// Hands a request's events on as they come and gives what was delivered; `cancelled` is a choice that its asker did not wait for.
+pub(crate) async fn deliver(
+    asked: Submitted,
+    keep: bool,
+    send: &mpsc::UnboundedSender<Piece>,
+) -> Result<(Vec<Vec<u32>>, Vec<ChoiceRow>)> {
+    let Submitted {
+        mut events,
+        ticket,
+        n,
+    } = asked;
+    let mut outputs = vec![Vec::new(); n];
+    let mut choices = vec![
+        ChoiceRow {
+            tokens: 0,
+            finish: "cancelled".into(),
+            probabilities: keep.then(Vec::new),
+        };
+        n
+    ];
+    let mut left = n;
+    while left > 0 {
+        let event = tokio::select! {
+            event = events.recv() => event,
+            () = send.closed() => {
+                ticket.cancel();
+                break;
+            }
+        };
+        match event {
+            Some(Event::Token {
+                choice,
+                token,
+                top,
+                text,
+            }) => {
+                let (Some(output), Some(row)) = (outputs.get_mut(choice), choices.get_mut(choice)) else {
+                    continue;
+                };
+                let probability = Probability {
+                    token: token.id,
+                    logprob: token.logprob,
+                    top,
+                };
+                let piece = Piece::More {
+                    choice,
+                    text,
+                    probabilities: if keep {
+                        vec![probability.clone()]
+                    } else {
+                        Vec::new()
+                    },
+                };
+                if send.send(piece).is_err() {
+                    continue; // seen as closed in the next round
+                }
+                output.push(token.id);
+                row.tokens += 1;
+                if let Some(kept) = &mut row.probabilities {
+                    kept.push(probability);
+                }
+            }
+            Some(Event::Done {
+                choice, finish, text, ..
+            }) => {
+                left -= 1;
+                let finish = match finish {
+                    Finish::Stop => "stop",
+                    Finish::Length => "length",
+                    Finish::Cancelled => continue,
+                };
+                if !text.is_empty() {
+                    let probabilities = Vec::new();
+                    let _ = send.send(Piece::More {
+                        choice,
+                        text,
+                        probabilities,
+                    });
+                }
+                if let Some(row) = choices.get_mut(choice) {
+                    row.finish = finish.into();
+                }
+                let _ = send.send(Piece::End { choice, finish });
+            }
+            Some(Event::Failed(error)) => return Err(error.into()),
+            None => return Err(Error::Internal("the scheduler ended before the answer".into())),
+        }
+    }
+    Ok((outputs, choices))
+}
+
+async fn give(
     worker: &Arc<Worker>,
     order: Order,
     voucher: &Hash,
+    asked: Submitted,
     send: &mpsc::UnboundedSender<Piece>,
-) -> Result<()> {
+) -> Result<Option<(AnswerRow, Given)>> {
+    let keep = order.asked.wanted.likeliest.is_some();
+    let (outputs, choices) = deliver(asked, keep, send).await?;
     let Order {
         asked,
         payment,
         claim,
+        ..
     } = order;
-    let parameters = &asked.parameters;
-    let request = Request {
-        model: Model::Adapter(asked.served.id()),
-        prompt: asked.prompt.clone(),
-        params: Params {
-            max_tokens: usize::try_from(parameters.max_tokens).unwrap_or(usize::MAX),
-            temperature: parameters.temperature,
-            top_p: parameters.top_p,
-            seed: payment.terms.seed,
-            stop: parameters.stop.clone(),
-        },
-    };
-    let cancel = AtomicBool::new(false);
-    let mut stream = worker.base.tokenizer.stream();
-    let mut delivered = 0;
-    let mut broken = None;
-    let completion = worker.base.engine.generate(&request, &cancel, &mut |token| {
-        let sent = match stream.push(token.id) {
-            Ok(Some(text)) => send.send(Piece::Text(text)).is_ok(),
-            Ok(None) => !send.is_closed(),
-            Err(error) => {
-                broken = Some(error);
-                false
-            }
-        };
-        if sent {
-            delivered += 1;
-        } else {
-            cancel.store(true, Ordering::Relaxed);
-        }
-    })?;
-    if let Some(error) = broken {
-        return Err(error.into());
-    }
-    if let Ok(rest) = stream.finish() {
-        if !rest.is_empty() {
-            let _ = send.send(Piece::Text(rest));
-        }
-    }
-    let cancelled = send.is_closed() || completion.finish == Finish::Cancelled;
-    let output: Vec<u32> = completion
-        .tokens
-        .iter()
-        .take(delivered)
-        .map(|token| token.id)
-        .collect();
-    if cancelled && output.is_empty() {
-        return Ok(()); // nothing was delivered, nothing is owed
+    let output = outputs.concat();
+    if send.is_closed() && output.is_empty() {
+        return Ok(None); // nothing was delivered, nothing is owed
     }
     kill_point!("answer-generated");
     let answer = AnswerRow {
@@ -166,34 +297,32 @@ fn generate(
         signature: payment.signature,
         terms: payment.terms,
         salt: payment.salt,
-        prompt: asked.prompt,
+        prompt: asked.wanted.prompt,
         output,
-        finish: match completion.finish {
-            _ if cancelled => "cancelled",
-            Finish::Stop => "stop",
-            Finish::Length => "length",
-            Finish::Cancelled => "cancelled",
-        }
-        .into(),
+        choices,
         receipt: None,
     };
-    worker.db.add_answer(voucher, &answer)?;
+    let (own, key) = (worker.clone(), *voucher);
+    let stored = tokio::task::spawn_blocking(move || own.db.add_answer(&key, &answer).map(|()| answer));
+    let answer = stored
+        .await
+        .map_err(|error| Error::part("storing an answer", error))??;
     kill_point!("answer-stored");
-    // The queue ends only with the program, and then the answer is found in the database at the next start.
-    let _ = worker.to_attribute.send(Given {
+    let given = Given {
         voucher: *voucher,
         claim,
+        since: Instant::now(),
         failures: 0,
-    });
-    let _ = send.send(Piece::Done(Box::new(answer)));
-    Ok(())
+    };
+    Ok(Some((answer, given)))
 }
 
 /// Signs a receipt for every answer in the queue, those left from an earlier run first. Never returns.
 pub async fn attribute_all(worker: Arc<Worker>, mut queue: mpsc::UnboundedReceiver<Given>) {
     while let Some(mut given) = queue.recv().await {
         let (own, voucher) = (worker.clone(), given.voucher);
-        let done = tokio::task::spawn_blocking(move || attribute(&own, &voucher)).await;
+        let done =
+            tokio::task::spawn_blocking(move || own.attributing.install(|| attribute(&own, &voucher))).await;
         let error = match done {
             Ok(Ok(receipt)) => {
                 tracing::info!(
@@ -201,6 +330,7 @@ pub async fn attribute_all(worker: Arc<Worker>, mut queue: mpsc::UnboundedReceiv
                     channel = given.claim.channel,
                     "signed a receipt"
                 );
+                worker.metrics.attributed(given.since.elapsed());
                 drop(given);
                 worker.signed.send_modify(|count| *count += 1);
                 worker.batches_changed.notify_one();
@@ -211,6 +341,7 @@ pub async fn attribute_all(worker: Arc<Worker>, mut queue: mpsc::UnboundedReceiv
         };
         // The channel stays held: its next answer would contradict this one. Others need not wait.
         given.failures += 1;
+        worker.metrics.attribution_failed();
         tracing::error!(voucher = hex0x(voucher), failures = given.failures, %error, "an answer has no receipt yet; it is tried again");
         let worker = worker.clone();
         tokio::spawn(async move {
@@ -235,6 +366,7 @@ pub fn resume(worker: &Arc<Worker>) -> Result<()> {
         let _ = worker.to_attribute.send(Given {
             voucher,
             claim,
+            since: Instant::now(),
             failures: 0,
         });
     }
@@ -263,7 +395,7 @@ fn attribute(worker: &Worker, voucher: &Hash) -> Result<Hash> {
         })?;
     let attributed = worker
         .attribute
-        .attribute(&served, &answer.prompt, &answer.output)?;
+        .attribute(&served, &answer.prompt, &answer.outputs())?;
 
     let count = |tokens: &[u32]| u32::try_from(tokens.len()).unwrap_or(u32::MAX);
     let (input_tokens, output_tokens) = (count(&answer.prompt), count(&answer.output));

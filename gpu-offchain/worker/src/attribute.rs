@@ -19,8 +19,8 @@ pub struct Attributed {
 
 /// Attributes answers.
 pub trait Attribute: Send + Sync + 'static {
-    /// What of the generation's index shaped `output`, given `prompt`.
-    fn attribute(&self, served: &Served, prompt: &[u32], output: &[u32]) -> Result<Attributed>;
+    /// What of the generation's index shaped an answer, given `prompt`: the tokens of each of its choices are in `outputs`.
+    fn attribute(&self, served: &Served, prompt: &[u32], outputs: &[&[u32]]) -> Result<Attributed>;
 }
 
 /// The one way that no challenge can touch: the list as the index and the sketch give it.
@@ -28,9 +28,10 @@ pub trait Attribute: Send + Sync + 'static {
 pub struct ByInfluence;
 
 impl Attribute for ByInfluence {
-    fn attribute(&self, served: &Served, prompt: &[u32], output: &[u32]) -> Result<Attributed> {
+    /// The gradient is that of the choices' summed loss.
+    fn attribute(&self, served: &Served, prompt: &[u32], outputs: &[&[u32]]) -> Result<Attributed> {
         let mut gradient = served.sketcher.start();
-        if !output.is_empty() {
+        for output in outputs.iter().filter(|output| !output.is_empty()) {
             let factors = served.factors.factors(&Example::answer(prompt, output))?;
             for module in &factors.modules {
                 let position = served.sketcher.module(&module.name).ok_or_else(|| {

@@ -41,6 +41,8 @@ const ON_CHAIN: TableDefinition<u64, u64> = TableDefinition::new("on_chain");
 /// Layout of this file. An older one is migrated or refused.
 const FORMAT: u32 = 1;
 const ROW: u8 = 1;
+/// Version of an answer's row.
+const ANSWER: u8 = 2;
 
 /// A job that was assigned to this worker.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
@@ -86,12 +88,87 @@ pub struct AnswerRow {
     pub salt: Hash,
     /// Tokens of the prompt.
     pub prompt: Vec<u32>,
-    /// Tokens of the answer.
+    /// Tokens of the answer: those of its choices, one choice after the other.
     pub output: Vec<u32>,
-    /// Why it ended: `stop`, `length` or `cancelled`.
-    pub finish: String,
+    /// Its choices.
+    pub choices: Vec<ChoiceRow>,
     /// Its receipt, once there is one.
     pub receipt: Option<Hash>,
+}
+
+/// One choice of an answer.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub struct ChoiceRow {
+    /// How many tokens of the answer it has.
+    pub tokens: u32,
+    /// Why it ended: `stop`, `length` or `cancelled`.
+    pub finish: String,
+    /// Its tokens' probabilities, if they were asked for.
+    pub probabilities: Option<Vec<Probability>>,
+}
+
+/// How likely a token was.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub struct Probability {
+    /// The token.
+    pub token: u32,
+    /// Logarithm of its probability under the model.
+    pub logprob: f32,
+    /// The likeliest tokens in its place, the likeliest first.
+    pub top: Vec<(u32, f32)>,
+}
+
+impl AnswerRow {
+    /// The tokens of each choice.
+    pub fn outputs(&self) -> Vec<&[u32]> {
+        let mut rest = self.output.as_slice();
+        let mut outputs = Vec::with_capacity(self.choices.len());
+        for choice in &self.choices {
+            let length = usize::try_from(choice.tokens)
+                .unwrap_or(usize::MAX)
+                .min(rest.len());
+            let (own, further) = rest.split_at(length);
+            outputs.push(own);
+            rest = further;
+        }
+        outputs
+    }
+
+    /// Reads a row, also of the version before answers had choices.
+    fn parse(bytes: &[u8]) -> Result<Self> {
+        let [1, rest @ ..] = bytes else {
+            return parse_version(bytes, ANSWER);
+        };
+        let old = AnswerRow1::decode_all(&mut &*rest).map_err(|error| damaged(&error.to_string()))?;
+        let choice = ChoiceRow {
+            tokens: u32::try_from(old.output.len()).unwrap_or(u32::MAX),
+            finish: old.finish,
+            probabilities: None,
+        };
+        Ok(Self {
+            voucher: old.voucher,
+            signature: old.signature,
+            terms: old.terms,
+            salt: old.salt,
+            prompt: old.prompt,
+            output: old.output,
+            choices: vec![choice],
+            receipt: old.receipt,
+        })
+    }
+}
+
+/// [`AnswerRow`] in version 1.
+#[derive(Encode, Decode)]
+struct AnswerRow1 {
+    voucher: Voucher,
+    signature: Signature,
+    terms: Terms,
+    salt: Hash,
+    prompt: Vec<u32>,
+    output: Vec<u32>,
+    finish: String,
+    receipt: Option<Hash>,
 }
 
 /// A signed receipt and what it rests on.
@@ -176,21 +253,32 @@ pub struct Db {
 }
 
 fn row(value: &impl Encode) -> Vec<u8> {
-    let mut bytes = vec![ROW];
+    row_version(value, ROW)
+}
+
+fn row_version(value: &impl Encode, version: u8) -> Vec<u8> {
+    let mut bytes = vec![version];
     value.encode_to(&mut bytes);
     bytes
 }
 
+fn damaged(why: &str) -> Error {
+    Error::Setup(format!(
+        "a row of the worker's database is damaged ({why}): restore a backup"
+    ))
+}
+
 fn parse<T: Decode>(bytes: &[u8]) -> Result<T> {
-    let wrong = |why: &str| {
-        Error::Setup(format!(
-            "a row of the worker's database is damaged ({why}): restore a backup"
-        ))
-    };
+    parse_version(bytes, ROW)
+}
+
+fn parse_version<T: Decode>(bytes: &[u8], version: u8) -> Result<T> {
     match bytes.split_first() {
-        Some((&ROW, mut rest)) => T::decode_all(&mut rest).map_err(|error| wrong(&error.to_string())),
-        Some((other, _)) => Err(wrong(&format!("version {other}"))),
-        None => Err(wrong("empty")),
+        Some((first, mut rest)) if *first == version => {
+            T::decode_all(&mut rest).map_err(|error| damaged(&error.to_string()))
+        }
+        Some((other, _)) => Err(damaged(&format!("version {other}"))),
+        None => Err(damaged("empty")),
     }
 }
 
@@ -339,7 +427,8 @@ impl Db {
     /// Stores an answer that was given and waits for its receipt.
     pub fn add_answer(&self, voucher: &Hash, answer: &AnswerRow) -> Result<()> {
         self.write(|tx| {
-            tx.open_table(ANSWERS)?.insert(*voucher, row(answer).as_slice())?;
+            tx.open_table(ANSWERS)?
+                .insert(*voucher, row_version(answer, ANSWER).as_slice())?;
             tx.open_table(UNATTRIBUTED)?.insert(*voucher, ())?;
             Ok(())
         })
@@ -347,7 +436,9 @@ impl Db {
 
     /// An answer by the hash of its voucher.
     pub fn answer(&self, voucher: &Hash) -> Result<Option<AnswerRow>> {
-        self.get(ANSWERS, *voucher)
+        let table = self.inner.begin_read()?.open_table(ANSWERS)?;
+        let found = table.get(*voucher)?;
+        found.map(|bytes| AnswerRow::parse(bytes.value())).transpose()
     }
 
     /// Vouchers of the answers that wait for their receipts.
@@ -367,7 +458,7 @@ impl Db {
             let mut answers = tx.open_table(ANSWERS)?;
             let stored = answers
                 .get(*voucher)?
-                .map(|bytes| parse::<AnswerRow>(bytes.value()))
+                .map(|bytes| AnswerRow::parse(bytes.value()))
                 .transpose()?;
             let mut answer = stored
                 .ok_or_else(|| Error::Internal("a receipt for an answer that was not stored".into()))?;
@@ -407,7 +498,7 @@ impl Db {
             )?;
 
             answer.receipt = Some(hash);
-            answers.insert(*voucher, row(&answer).as_slice())?;
+            answers.insert(*voucher, row_version(&answer, ANSWER).as_slice())?;
             tx.open_table(UNATTRIBUTED)?.remove(*voucher)?;
 
             let mut order = tx.open_table(ORDER)?;
@@ -545,5 +636,89 @@ impl Db {
     pub fn batch_on_chain(&self, id: u64) -> Result<Option<u64>> {
         let table = self.inner.begin_read()?.open_table(ON_CHAIN)?;
         Ok(table.get(id)?.map(|number| number.value()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use openledger_attribution::{
+        fee::{Mix, Split, Tariff},
+        voucher::Mode,
+    };
+
+    #[test]
+    fn an_answer_of_the_version_before_should_read_as_one_choice() {
+        let split = Split {
+            platform: 0,
+            owner: 0,
+            contributors: 10_000,
+            stakers: 0,
+            compute: 0,
+            lineage: 0,
+        };
+        let mix = Mix {
+            influence: 1_000_000_000,
+            verbatim: 0,
+            retrieval: 0,
+        };
+        let terms = Terms {
+            model: 1,
+            generation: 2,
+            index: [3; 32],
+            tariff: Tariff {
+                price_in: 4,
+                price_out: 5,
+                split,
+                mix,
+            },
+            mode: Mode::Verifiable,
+            prompt: [6; 32],
+            parameters: [7; 32],
+            seed: 8,
+        };
+        let voucher = Voucher {
+            genesis: [9; 32],
+            channel: 10,
+            accepted: 11,
+            previous: [12; 32],
+            most: 13,
+            expiry: 14,
+            terms: [15; 32],
+        };
+        let old = AnswerRow1 {
+            voucher,
+            signature: Signature::Sr25519([16; 64]),
+            terms,
+            salt: [17; 32],
+            prompt: vec![18, 19],
+            output: vec![20, 21, 22],
+            finish: "length".into(),
+            receipt: Some([23; 32]),
+        };
+        let read = AnswerRow::parse(&row(&old)).unwrap();
+        assert_eq!(read.outputs(), [&[20, 21, 22]]);
+        assert_eq!(
+            (read.choices[0].finish.as_str(), read.receipt),
+            ("length", Some([23; 32]))
+        );
+        assert_eq!(AnswerRow::parse(&row_version(&read, ANSWER)).unwrap(), read);
+        let newer = AnswerRow::parse(&row_version(&read, 3)).unwrap_err();
+        assert!(newer.to_string().contains("version 3"), "{newer}");
+
+        let two = AnswerRow {
+            choices: vec![
+                ChoiceRow {
+                    tokens: 1,
+                    ..read.choices[0].clone()
+                },
+                ChoiceRow {
+                    tokens: 2,
+                    ..read.choices[0].clone()
+                },
+            ],
+            ..read
+        };
+        assert_eq!(two.outputs(), [&[20][..], &[21, 22]]);
     }
 }

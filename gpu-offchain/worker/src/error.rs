@@ -32,15 +32,24 @@ pub enum Error {
     /// No room left for blocks.
     #[error("{0}")]
     Full(String),
-    /// Too many requests at once; later works.
+    /// A path that is there and is not called so.
     #[error("{0}")]
-    Busy(String),
+    Method(String),
+    /// Not answered in time.
+    #[error("{0}")]
+    Slow(String),
+    /// Too many requests at once; after so many seconds there should be room.
+    #[error("{0}")]
+    Later(String, u64),
     /// Not ready: the chain or a file does not answer yet.
     #[error("{0}")]
     NotReady(String),
     /// A job cannot be done, and never will be: its input contradicts the chain.
     #[error("{0}")]
     Hopeless(String),
+    /// The device that models are computed on is lost to this process.
+    #[error("{0}")]
+    Lost(String),
     /// What is configured or stored is wrong.
     #[error("{0}")]
     Setup(String),
@@ -94,13 +103,28 @@ impl From<openledger_model::Error> for Error {
 
 impl From<openledger_engine::Error> for Error {
     fn from(error: openledger_engine::Error) -> Self {
-        Self::part("engine", error)
+        use openledger_engine::Error as Engine;
+        let text = error.to_string();
+        match error {
+            Engine::Request(_) | Engine::Mismatch { .. } => Self::Request(text),
+            Engine::UnknownAdapter(_) => Self::Missing(text),
+            Engine::Queue { .. } | Engine::Busy { .. } => {
+                let after = error.retry_after().map_or(1, |after| after.as_secs().max(1));
+                Self::Later(text, after)
+            }
+            // The same works later, or once the worker has started again.
+            Engine::Device(_) => Self::NotReady(text),
+            _ => Self::part("engine", text),
+        }
     }
 }
 
 impl From<openledger_trainer::Error> for Error {
     fn from(error: openledger_trainer::Error) -> Self {
-        Self::part("trainer", error)
+        match error {
+            openledger_trainer::Error::Engine(error) => error.into(),
+            error => Self::part("trainer", error),
+        }
     }
 }
 

@@ -99,28 +99,69 @@ pub fn decode_adapter(bytes: &[u8]) -> Result<(Vec<u8>, Vec<u8>)> {
         .ok_or_else(|| Error::Hopeless("the adapter's block is damaged: fetch it again".into()))
 }
 
-/// How an answer is sampled.
+/// How an answer is sampled and when it ends: what a voucher commits to beside the prompt and the seed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parameters {
-    /// Most tokens of the answer.
+    /// Most tokens of each choice.
     pub max_tokens: u32,
     /// 0 takes the likeliest token.
     pub temperature: f32,
     /// Share of the probability that is sampled from.
     pub top_p: f32,
-    /// Tokens that end the answer beside the model's own; ascending, distinct.
+    /// Choices: answers to the same prompt. Choice i is sampled with the seed plus i.
+    pub n: u32,
+    /// Tokens that end a choice beside the model's own; ascending, distinct.
     pub stop: Vec<u32>,
+    /// Texts that end a choice and are not shown; ascending by their bytes, distinct.
+    pub stop_texts: Vec<String>,
+}
+
+impl Default for Parameters {
+    /// OpenAI's, with 128 tokens.
+    fn default() -> Self {
+        Self {
+            max_tokens: 128,
+            temperature: 1.0,
+            top_p: 1.0,
+            n: 1,
+            stop: Vec::new(),
+            stop_texts: Vec::new(),
+        }
+    }
 }
 
 impl Parameters {
-    /// What `Terms.parameters` is: keccak of `OpenLedger parameters 1` and the numbers, big-endian.
+    /// What `Terms.parameters` is: keccak of `OpenLedger parameters 2` and the fields in order: numbers big-endian, the two shares as
+    /// IEEE 754 single, lists and texts behind their length as `u32`.
     pub fn hash(&self) -> Hash {
-        let mut bytes = b"OpenLedger parameters 1".to_vec();
+        let mut bytes = b"OpenLedger parameters 2".to_vec();
         self.max_tokens.write(&mut bytes);
         self.temperature.to_bits().write(&mut bytes);
         self.top_p.to_bits().write(&mut bytes);
+        self.n.write(&mut bytes);
         self.stop.write(&mut bytes);
+        let length = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        length(self.stop_texts.len()).write(&mut bytes);
+        for text in &self.stop_texts {
+            length(text.len()).write(&mut bytes);
+            bytes.extend_from_slice(text.as_bytes());
+        }
         keccak(&[&bytes])
+    }
+
+    /// Most tokens of all choices together, in which the worst case is counted.
+    pub fn most_tokens(&self) -> Option<u32> {
+        self.max_tokens.checked_mul(self.n)
+    }
+
+    /// A choice's text up to where a stop text begins.
+    pub fn cut<'a>(&self, text: &'a str) -> &'a str {
+        let end = self
+            .stop_texts
+            .iter()
+            .filter_map(|stop| text.find(stop.as_str()))
+            .min();
+        end.and_then(|end| text.get(..end)).unwrap_or(text)
     }
 }
 
@@ -220,6 +261,11 @@ mod tests {
             temperature: 0.5,
             top_p: 0.9,
             stop: vec![3],
+            ..Parameters::default()
+        };
+        let texts = |texts: &[&str]| Parameters {
+            stop_texts: texts.iter().map(|text| (*text).to_owned()).collect(),
+            ..base.clone()
         };
         let others = [
             Parameters {
@@ -234,14 +280,38 @@ mod tests {
                 top_p: 0.8,
                 ..base.clone()
             },
+            Parameters { n: 2, ..base.clone() },
             Parameters {
                 stop: vec![3, 4],
                 ..base.clone()
             },
+            texts(&["a"]),
+            texts(&["a", "b"]),
+            texts(&["ab"]),
         ];
+        let mut seen = std::collections::BTreeSet::from([base.hash()]);
         for other in others {
-            assert_ne!(other.hash(), base.hash(), "{other:?}");
+            assert!(seen.insert(other.hash()), "{other:?}");
         }
+        assert_eq!(texts(&["b", "ab"]).cut("xxabc"), "xx");
+    }
+
+    /// The same bytes as in the command line's `texts::tests` and tests/sdk: what is signed there is accepted here.
+    #[test]
+    fn parameters_are_the_bytes_that_the_api_defines() {
+        let parameters = Parameters {
+            max_tokens: 128,
+            temperature: 1.0,
+            top_p: 0.5,
+            n: 2,
+            stop: vec![7],
+            stop_texts: vec!["END".into()],
+        };
+        let mut bytes = b"OpenLedger parameters 2".to_vec();
+        bytes.extend([0, 0, 0, 128, 0x3f, 0x80, 0, 0, 0x3f, 0, 0, 0, 0, 0, 0, 2]);
+        bytes.extend([0, 0, 0, 1, 0, 0, 0, 7, 0, 0, 0, 1, 0, 0, 0, 3]);
+        bytes.extend(b"END");
+        assert_eq!(parameters.hash(), keccak(&[&bytes]));
     }
 
     #[test]

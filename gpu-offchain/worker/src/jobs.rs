@@ -8,6 +8,7 @@ mod progress;
 mod train;
 
 pub use progress::{Board, Progress};
+pub(crate) use train::curves;
 
 use crate::{
     db::{JobRow, JobState, ModelRow},

@@ -28,6 +28,7 @@ pub mod batch;
 pub mod cli;
 pub mod dataset;
 pub mod db;
+pub mod device;
 mod error;
 pub mod fetch;
 pub mod formats;
@@ -37,6 +38,7 @@ pub mod jobs;
 #[cfg(feature = "kill-points")]
 mod kill;
 pub mod ledger;
+mod metrics;
 pub mod models;
 pub mod payment;
 pub mod records;
@@ -45,14 +47,10 @@ mod state;
 pub use error::{Error, Result};
 pub use state::{Claim, Config, Parts, Worker};
 
-use std::{
-    future::{Future, IntoFuture},
-    sync::Arc,
-    time::Duration,
-};
+use std::{future::Future, sync::Arc, time::Duration};
 use tokio::{
     net::TcpListener,
-    sync::{mpsc, oneshot},
+    sync::{mpsc, watch},
 };
 
 /// Folder of the content store in the data folder.
@@ -61,13 +59,28 @@ const CONTENT: &str = "content";
 /// Time that requests under way have to finish.
 const LAST_REQUESTS: Duration = Duration::from_secs(10);
 
+/// Where the worker is reached.
+pub struct Listeners {
+    /// By everybody.
+    pub public: TcpListener,
+    /// By its operator, on loopback: metrics, and adapters for who has the key in DATA/admin.key.
+    pub admin: Option<TcpListener>,
+}
+
 /// Runs everything until `stop` resolves. Requests under way get ten seconds to finish.
 pub async fn run(
     worker: Arc<Worker>,
     queue: mpsc::UnboundedReceiver<answer::Given>,
-    listener: TcpListener,
+    listeners: Listeners,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<()> {
+    let admin = match listeners.admin {
+        Some(listener) => {
+            let key = http::admin::key(&worker.config.data)?;
+            Some((listener, http::admin::router(&worker, &key)))
+        }
+        None => None,
+    };
     // Those that can answer already do so from the first request on. Without a chain yet, they follow.
     if let Err(error) = jobs::activate(&worker).await {
         tracing::warn!(%error, "starting without a generation");
@@ -79,21 +92,25 @@ pub async fn run(
         tokio::spawn(jobs::serve(worker.clone())),
         tokio::spawn(batch::run(worker.clone())),
     ];
-    let (tell, told) = oneshot::channel();
-    let stop = async {
-        stop.await;
-        let _ = tell.send(());
+    let (tell, told) = watch::channel(false);
+    let public = http::serve::serve(listeners.public, http::router(worker), told.clone());
+    let admin = async {
+        if let Some((listener, router)) = admin {
+            http::serve::serve(listener, router, told).await;
+        }
     };
+    let serving = async { tokio::join!(public, admin) };
     let last = async {
-        let _ = told.await;
+        stop.await;
+        let _ = tell.send(true);
         tokio::time::sleep(LAST_REQUESTS).await;
     };
-    let served = tokio::select! {
-        served = axum::serve(listener, http::router(worker)).with_graceful_shutdown(stop).into_future() => served,
-        () = last => Ok(()),
-    };
+    tokio::select! {
+        _ = serving => {}
+        () = last => {}
+    }
     for task in tasks {
         task.abort();
     }
-    served.map_err(|error| Error::part("HTTP", error))
+    Ok(())
 }

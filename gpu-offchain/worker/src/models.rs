@@ -1,20 +1,21 @@
 //! The base and the generations that this worker answers with.
 
 use crate::{
+    device::{self, Device},
     error::{Error, Result},
     formats::hex0x,
+    state::lock,
 };
 use openledger_attribution::{index::IndexRules, sketch::Rule};
-use openledger_backend_cpu::Cpu;
 use openledger_engine::{Engine, Net};
 use openledger_influence::{Index, ModuleSpec, Sketcher, Weights};
 use openledger_model::{Adapter, BaseModel, Tokenizer};
 use openledger_protocol::Hash;
 use openledger_trainer::FactorModel;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
-    sync::{Arc, RwLock},
+    sync::{Arc, Mutex, RwLock},
 };
 
 /// Files of a base's folder that make its tokenizer; anybody may fetch them.
@@ -31,27 +32,27 @@ pub struct Base {
     /// Its folder, in Hugging Face layout.
     pub dir: PathBuf,
     /// Its weights on the device.
-    pub net: Arc<Net<Cpu<f32>>>,
+    pub net: Arc<Net<Device>>,
     /// What answers.
-    pub engine: Engine<Cpu<f32>>,
+    pub engine: Arc<Engine<Device>>,
     /// Its tokenizer.
-    pub tokenizer: Tokenizer,
+    pub tokenizer: Arc<Tokenizer>,
     /// Hash of its configuration and weights.
     pub hash: Hash,
 }
 
 impl Base {
-    /// Loads the base in `dir`.
-    pub fn load(dir: &Path) -> Result<Self> {
+    /// Loads the base in `dir` onto the device of these options.
+    pub fn load(dir: &Path, device: &device::Options) -> Result<Self> {
         let named = |error| Error::Setup(format!("base model {}: {error}", dir.display()));
         let model = BaseModel::load(dir).map_err(named)?;
         let tokenizer = Tokenizer::load(dir).map_err(named)?;
-        let net = Net::new(Cpu::<f32>::new(), &model)?;
+        let engine = device.load(&model)?;
         Ok(Self {
             dir: dir.to_owned(),
-            engine: Engine::new(net.clone()),
-            net,
-            tokenizer,
+            net: engine.net().clone(),
+            engine: Arc::new(engine),
+            tokenizer: Arc::new(tokenizer),
             hash: model.hash(),
         })
     }
@@ -117,7 +118,7 @@ pub struct Served {
     /// Makes gradients of its answers.
     pub sketcher: Sketcher,
     /// Makes factors of its answers.
-    pub factors: FactorModel<Cpu<f32>>,
+    pub factors: FactorModel<Device>,
 }
 
 impl Served {
@@ -126,7 +127,8 @@ impl Served {
         format!("{}:{}", self.model, self.generation)
     }
 
-    /// Makes a generation ready to answer: its adapter registered with the engine, its index open.
+    /// Makes a generation ready to answer: its adapter checked and registered with the engine, which reads it anew when a request first
+    /// asks for it; its index open.
     pub fn load(
         base: &Base,
         (model, generation): (u64, u32),
@@ -172,7 +174,8 @@ impl Served {
             index_dir: index_dir.to_owned(),
             index,
         };
-        base.engine.register(&served.id(), &adapter)?;
+        base.engine
+            .register_folder(&served.id(), *adapter_hash, adapter_dir);
         Ok(served)
     }
 }
@@ -181,6 +184,8 @@ impl Served {
 #[derive(Default)]
 pub struct Serving {
     all: RwLock<BTreeMap<(u64, u32), Arc<Served>>>,
+    /// What the operator took out of service.
+    withdrawn: Mutex<BTreeSet<(u64, u32)>>,
 }
 
 impl Serving {
@@ -197,14 +202,36 @@ impl Serving {
             .insert(key, Arc::new(served));
     }
 
-    /// One, if it can answer.
+    /// Takes one out of service until it is [`allow`](Self::allow)ed again; what was asked of it is still attributed. `false` if it
+    /// was not in service.
+    pub fn withdraw(&self, model: u64, generation: u32) -> bool {
+        let there = self.get(model, generation).is_some();
+        if there {
+            lock(&self.withdrawn).insert((model, generation));
+        }
+        there
+    }
+
+    /// Lets one answer again.
+    pub fn allow(&self, model: u64, generation: u32) {
+        lock(&self.withdrawn).remove(&(model, generation));
+    }
+
+    fn is_withdrawn(&self, key: (u64, u32)) -> bool {
+        lock(&self.withdrawn).contains(&key)
+    }
+
+    /// One that is here.
     pub fn get(&self, model: u64, generation: u32) -> Option<Arc<Served>> {
         self.read().get(&(model, generation)).cloned()
     }
 
-    /// All of them.
+    /// All that can answer.
     pub fn list(&self) -> Vec<Arc<Served>> {
-        self.read().values().cloned().collect()
+        let all: Vec<Arc<Served>> = self.read().values().cloned().collect();
+        all.into_iter()
+            .filter(|served| !self.is_withdrawn((served.model, served.generation)))
+            .collect()
     }
 
     /// The one with this index.
@@ -221,13 +248,16 @@ impl Serving {
             .split_once(':')
             .and_then(|(model, generation)| Some((model.parse().ok()?, generation.parse().ok()?)));
         if let Some((model, generation)) = id {
-            if let Some(found) = self.get(model, generation) {
+            if let Some(found) = self
+                .get(model, generation)
+                .filter(|_| !self.is_withdrawn((model, generation)))
+            {
                 return Ok(found);
             }
         }
-        let all = self.read();
+        let all = self.list();
         let mut found: Option<&Arc<Served>> = None;
-        for served in all.values().filter(|served| served.name == name) {
+        for served in all.iter().filter(|served| served.name == name) {
             if let Some(other) = found.filter(|other| other.model != served.model) {
                 return Err(Error::Request(format!(
                     "models {} and {} are both called {name:?}: ask for \"{}\" or \"{}\"",
@@ -241,7 +271,7 @@ impl Serving {
         }
         found.cloned().ok_or_else(|| {
             let known: Vec<String> = all
-                .values()
+                .iter()
                 .map(|served| format!("{} ({})", served.name, served.id()))
                 .collect();
             Error::Missing(format!(

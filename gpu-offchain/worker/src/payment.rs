@@ -14,7 +14,7 @@ use openledger_attribution::{
     wire::{Field, Object, Reader},
 };
 use openledger_chain::SignatureChecks;
-use openledger_protocol::Hash;
+use openledger_protocol::{Account, Hash};
 use serde_json::{json, Value};
 use std::sync::Arc;
 
@@ -31,15 +31,24 @@ pub const CHANNEL: &str = "x-openledger-channel";
 const LONGEST_EXPIRY: u64 = 100_000;
 
 /// What a request asks for, read and tokenised.
-pub struct Asked {
-    /// The generation that answers.
-    pub served: Arc<Served>,
+#[derive(Clone, Debug)]
+pub struct Wanted {
     /// Tokens of the prompt.
     pub prompt: Vec<u32>,
     /// How it is sampled.
     pub parameters: Parameters,
     /// The sampler's seed, if the request's body names one too.
     pub seed: Option<u64>,
+    /// How many of the likeliest tokens are told beside each, if probabilities are asked for.
+    pub likeliest: Option<usize>,
+}
+
+/// A request to a generation.
+pub struct Asked {
+    /// The generation that answers.
+    pub served: Arc<Served>,
+    /// What is asked of it.
+    pub wanted: Wanted,
 }
 
 /// What a consumer signed, as the headers carry it.
@@ -60,6 +69,8 @@ pub struct Order {
     pub asked: Asked,
     /// What pays it.
     pub payment: Payment,
+    /// Who pays it.
+    pub consumer: Account,
     /// The channel, held until the receipt.
     pub claim: Claim,
 }
@@ -115,9 +126,11 @@ pub async fn tariff(worker: &Worker, served: &Served) -> Result<Tariff> {
 }
 
 fn worst_case(asked: &Asked, tariff: &Tariff) -> Result<u128> {
-    let tokens = u32::try_from(asked.prompt.len()).ok();
+    let tokens = u32::try_from(asked.wanted.prompt.len())
+        .ok()
+        .zip(asked.wanted.parameters.most_tokens());
     tokens
-        .and_then(|tokens| tariff.fee(tokens, asked.parameters.max_tokens)?.total())
+        .and_then(|(prompt, answer)| tariff.fee(prompt, answer)?.total())
         .ok_or_else(|| Error::Request("so many tokens cost more than 2^128 planck: ask for fewer".into()))
 }
 
@@ -144,9 +157,10 @@ pub async fn quote(worker: &Worker, asked: &Asked, channel: Option<u64>) -> Resu
         "price_in": tariff.price_in.to_string(),
         "price_out": tariff.price_out.to_string(),
         "mode": "verifiable",
-        "prompt_tokens": asked.prompt.len(),
-        "max_tokens": asked.parameters.max_tokens,
-        "parameters": hex0x(asked.parameters.hash()),
+        "prompt_tokens": asked.wanted.prompt.len(),
+        "max_tokens": asked.wanted.parameters.max_tokens,
+        "n": asked.wanted.parameters.n,
+        "parameters": hex0x(asked.wanted.parameters.hash()),
         "most": worst_case(asked, &tariff)?.to_string(),
         "expiry": { "least": least, "most": least + LONGEST_EXPIRY },
         "head": head,
@@ -205,9 +219,9 @@ pub async fn accept(worker: &Arc<Worker>, asked: Asked, payment: Payment) -> Res
         index: served.index_hash,
         tariff,
         mode: Mode::Verifiable,
-        prompt: root_hash(&prompt_leaves(&asked.prompt, salt))?,
-        parameters: asked.parameters.hash(),
-        seed: asked.seed.unwrap_or(terms.seed),
+        prompt: root_hash(&prompt_leaves(&asked.wanted.prompt, salt))?,
+        parameters: asked.wanted.parameters.hash(),
+        seed: asked.wanted.seed.unwrap_or(terms.seed),
     };
     let differs = [
         (
@@ -302,6 +316,7 @@ pub async fn accept(worker: &Arc<Worker>, asked: Asked, payment: Payment) -> Res
     Ok(Order {
         asked,
         payment,
+        consumer: channel.consumer,
         claim,
     })
 }

@@ -3,23 +3,28 @@
 use crate::{
     attribute::Attribute,
     db::{ChannelRow, Db},
+    device::Device,
     error::{Error, Result},
     hook::Gate,
+    http::limits::RateLimits,
     jobs::Board,
     ledger::{self, Head, Ledger},
+    metrics::Metrics,
     models::{Base, Serving},
     records::Library,
 };
 use openledger_chain::Key;
 use openledger_content::Store;
+use openledger_engine::{Limits, Scheduler};
 use openledger_protocol::{channels::Channel, Account, Hash};
+use rayon::ThreadPool;
 use std::{
     collections::HashSet,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
     time::Duration,
 };
-use tokio::sync::{mpsc, watch, Notify, Semaphore};
+use tokio::sync::{mpsc, watch, Notify};
 
 /// What the person who runs it decides.
 #[derive(Clone, Debug)]
@@ -34,10 +39,18 @@ pub struct Config {
     pub max_block: usize,
     /// Most bytes of content kept for others.
     pub content_limit: u64,
-    /// Answers computed at once.
+    /// Choices computed at once.
     pub parallel: usize,
     /// Answers that may wait for their turn.
     pub queue: usize,
+    /// Answers of one consumer that may wait.
+    pub queue_each: usize,
+    /// Calls that one address may make in a minute; 0 for as many as it likes.
+    pub calls_a_minute: u32,
+    /// Questions that one consumer may ask in a minute; 0 for as many as it likes.
+    pub asks_a_minute: u32,
+    /// Whether a proxy in front says whose the calls are.
+    pub behind_proxy: bool,
     /// A voucher must be good for this many blocks, so that it can be settled.
     pub expiry_margin: u32,
     /// Least credit of a batch, in planck: the chain's.
@@ -59,8 +72,12 @@ impl Config {
             batch_after: Duration::from_secs(60),
             max_block: 64 << 20,
             content_limit: 8 << 30,
-            parallel: 4,
-            queue: 64,
+            parallel: 16,
+            queue: 256,
+            queue_each: 16,
+            calls_a_minute: 600,
+            asks_a_minute: 600,
+            behind_proxy: false,
             expiry_margin: 60,
             min_credit: 1_000_000_000_000_000,
             slash_floor: 100_000_000_000_000_000_000,
@@ -116,20 +133,28 @@ pub struct Worker {
     pub store: Store,
     /// The base model.
     pub base: Base,
+    /// Answers with it.
+    pub scheduler: Scheduler<Device>,
     /// The generations that can answer.
     pub serving: Serving,
     /// The paired node's door.
     pub gate: Gate,
     /// How jobs get on.
     pub board: Board,
+    /// Attributes answers, behind those that are being given.
+    pub(crate) attributing: ThreadPool,
+    /// Does the chain's jobs, behind both.
+    pub(crate) working: ThreadPool,
+    /// How often who may call.
+    pub(crate) limits: RateLimits,
+    /// What is counted.
+    pub(crate) metrics: Metrics,
     pub(crate) attribute: Box<dyn Attribute>,
     pub(crate) library: Library,
     /// Channels with an answer under way or without its receipt.
     busy: Mutex<HashSet<u64>>,
     /// Vouchers being answered.
     pub(crate) answering: Mutex<HashSet<Hash>>,
-    /// Turns of the engine.
-    pub(crate) turns: Arc<Semaphore>,
     /// Counts receipts, for those who wait for one.
     pub(crate) signed: watch::Sender<u64>,
     /// Wakes the jobs.
@@ -157,6 +182,19 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
+/// Threads that compute when those of the engine leave time: `nice` is what the system subtracts from their priority.
+fn background(name: &'static str, nice: i32) -> Result<ThreadPool> {
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(rayon::current_num_threads())
+        .thread_name(move |n| format!("{name}-{n}"))
+        // Of the calling thread alone, and of those it starts. Where that is refused it only delays somebody.
+        .start_handler(move |_| {
+            let _ = rustix::process::setpriority_process(None, nice);
+        })
+        .build()
+        .map_err(|error| Error::part("threads", error))
+}
+
 impl Worker {
     /// Opens the data folder. The receiver is for [`crate::answer::attribute_all`].
     pub fn open(parts: Parts) -> Result<(Arc<Self>, mpsc::UnboundedReceiver<crate::answer::Given>)> {
@@ -176,8 +214,15 @@ impl Worker {
         )?;
         let store = Store::open(&config.data.join(crate::CONTENT))?;
         let (to_attribute, queue) = mpsc::unbounded_channel();
+        let limits = Limits {
+            answers: config.parallel.max(1),
+            queue: config.queue,
+            queue_each: config.queue_each,
+            ..Limits::default()
+        };
+        let rates = RateLimits::new(config.calls_a_minute, config.asks_a_minute, config.behind_proxy);
         let worker = Self {
-            turns: Arc::new(Semaphore::new(config.parallel.max(1))),
+            scheduler: Scheduler::start(base.engine.clone(), Some(base.tokenizer.clone()), limits),
             gate: Gate::new(secret)?,
             config,
             ledger,
@@ -188,6 +233,10 @@ impl Worker {
             attribute,
             serving: Serving::default(),
             board: Board::default(),
+            attributing: background("attribute", 10)?,
+            working: background("job", 15)?,
+            limits: rates,
+            metrics: Metrics::default(),
             library: Library::default(),
             busy: Mutex::default(),
             answering: Mutex::default(),

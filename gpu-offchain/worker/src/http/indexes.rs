@@ -1,6 +1,9 @@
 //! Indexes and the records behind them.
 
-use super::{files, hash, octets, send_file, Answer, Shared};
+use super::{
+    body::{Path, Query},
+    files, hash, octets, send_file, Answer, Shared,
+};
 use crate::{
     error::Error,
     formats::{hex0x, wire},
@@ -8,11 +11,7 @@ use crate::{
     records,
     state::Worker,
 };
-use axum::{
-    extract::{Path, Query, State},
-    response::Response,
-    Json,
-};
+use axum::{extract::State, response::Response, Json};
 use openledger_attribution::{
     tree::Opening,
     wire::{Field, Object},

@@ -1,7 +1,11 @@
 //! Receipts: what was answered for how much, what shaped it, who gets what. Scores and hashes for everybody, texts for
 //! those who show the salt.
 
-use super::{batches, hash, opens, shown_salt, Answer, Shared};
+use super::{
+    batches,
+    body::{Path, Query},
+    hash, opens, shown_salt, Answer, Shared,
+};
 use crate::{
     db::{AnswerRow, ReceiptRow},
     error::{Error, Result},
@@ -11,7 +15,7 @@ use crate::{
     state::{lock, Worker},
 };
 use axum::{
-    extract::{Path, Query, State},
+    extract::State,
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
     Json,
@@ -151,6 +155,7 @@ pub(super) async fn receipt(
             "prompt": hex0x(wire(&prompt_leaves(&answer.prompt, &answer.salt))),
             "output": hex0x(wire(&output_leaves(&answer.output, &answer.salt))),
             "answer": worker.base.tokenizer.decode(&answer.output)?,
+            "choices": answer.choices.iter().map(|choice| choice.tokens).collect::<Vec<_>>(),
         });
     }
     Ok(Json(body))

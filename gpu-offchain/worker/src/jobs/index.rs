@@ -4,12 +4,12 @@ use super::{adapter, context, ordered, publish};
 use crate::{
     dataset::{windows, Dataset},
     db::ModelRow,
+    device::Device,
     error::{Error, Result},
     models::sketcher,
     state::Worker,
 };
 use openledger_attribution::{hash::NONE, record::RecordId, verbatim::Verbatim, wire::Object};
-use openledger_backend_cpu::Cpu;
 use openledger_influence::{available_threads, Gradient, Index, IndexBuilder, IndexPlan, Sketcher, Unit};
 use openledger_model::Example;
 use openledger_protocol::{
@@ -24,7 +24,7 @@ type Key = (u32, RecordId);
 
 /// Gradients of a record's units, its factors computed once.
 struct Units<'a> {
-    factors: FactorModel<Cpu<f32>>,
+    factors: FactorModel<Device>,
     sketcher: &'a Sketcher,
     examples: BTreeMap<Key, &'a Example>,
     context: usize,
@@ -80,6 +80,7 @@ pub(super) async fn index(
         &generation,
     )
     .await?;
+    let own = worker.clone();
     let (worker, assigned) = (worker.clone(), assigned.clone());
     let work = move || {
         let adapter = adapter(&worker, &generation)?;
@@ -153,7 +154,7 @@ pub(super) async fn index(
             layout,
         })
     };
-    tokio::task::spawn_blocking(work)
+    tokio::task::spawn_blocking(move || own.working.install(work))
         .await
         .map_err(|error| Error::part("indexing", error))?
 }

@@ -8,13 +8,14 @@ use crate::{
 };
 use openledger_attribution::wire::Object;
 use openledger_protocol::compute::{hook::Assigned, Outcome, Task};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{json, Value};
 use std::{collections::BTreeMap, sync::Mutex};
 use tokio::sync::watch;
 
 /// What is known about one job.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Progress {
     /// The job.
     pub job: u64,

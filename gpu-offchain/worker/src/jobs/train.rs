@@ -14,8 +14,8 @@ use openledger_protocol::{
     models::Recipe,
     Hash,
 };
-use openledger_trainer::{fresh_adapter, train_lora, LoraConfig, TrainConfig};
-use std::{ops::ControlFlow, sync::Arc};
+use openledger_trainer::{curve, fresh_adapter, train_lora, LoraConfig, TrainConfig};
+use std::{ops::ControlFlow, path::PathBuf, sync::Arc};
 
 /// The trainer's numbers for a recipe. A step takes as many tokens as the recipe's number of average examples.
 fn configs(recipe: &Recipe, seed: &Hash, examples: &[Example]) -> Result<(LoraConfig, TrainConfig)> {
@@ -48,6 +48,11 @@ fn configs(recipe: &Recipe, seed: &Hash, examples: &[Example]) -> Result<(LoraCo
     Ok((lora, train))
 }
 
+/// The folder of a job's loss curve: `loss.csv` and `loss.svg`.
+pub(crate) fn curves(worker: &Worker, job: u64) -> PathBuf {
+    worker.config.data.join("jobs").join(job.to_string())
+}
+
 /// Nats as the chain counts them, in millionths.
 fn millionths(loss: f64) -> u32 {
     // Saturates, and what is no number becomes 0.
@@ -71,6 +76,7 @@ pub(super) async fn train(
         &generation,
     )
     .await?;
+    let own = worker.clone();
     let (worker, assigned) = (worker.clone(), assigned.clone());
     let work = move || {
         let (train, held_out) = data.divide(&seed, generation.recipe.held_out, context(&worker, &generation));
@@ -100,6 +106,16 @@ pub(super) async fn train(
             },
         )?;
         kill_point!("adapter-trained");
+        let curve = curves(&worker, assigned.job);
+        std::fs::create_dir_all(&curve)
+            .and_then(|()| {
+                curve::write(
+                    &curve,
+                    &format!("Job {}: loss in nats", assigned.job),
+                    &trained.curve,
+                )
+            })
+            .map_err(|error| Error::file("write", &curve, error))?;
 
         let hash = trained.adapter.hash();
         let scratch = worker
@@ -132,7 +148,7 @@ pub(super) async fn train(
             loss_after: millionths(after),
         })
     };
-    tokio::task::spawn_blocking(work)
+    tokio::task::spawn_blocking(move || own.working.install(work))
         .await
         .map_err(|error| Error::part("training", error))?
 }

@@ -1,6 +1,8 @@
 //! The worker over HTTP, against a chain that keeps the pallets' rules about money in a map.
 
+mod api;
 mod chain;
+mod cost;
 mod doors;
 #[cfg(feature = "kill-points")]
 mod kills;

@@ -49,6 +49,12 @@ fn jobs_answers_and_batches_go_all_the_way() {
             (Some("done"), Some(task))
         );
     }
+    let curve = world.get(&format!("/v1/jobs/{TRAIN_JOB}/loss.svg")).ok();
+    assert!(
+        String::from_utf8_lossy(&curve.bytes).contains("<polyline"),
+        "training draws its losses"
+    );
+    assert_eq!(world.get(&format!("/v1/jobs/{INDEX_JOB}/loss.svg")).status, 404);
     let models = world.get("/v1/models").ok().json();
     assert_eq!(models["data"][0]["id"], format!("{MODEL}:{GENERATION}"));
 

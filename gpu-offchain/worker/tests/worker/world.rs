@@ -25,10 +25,11 @@ use openledger_protocol::{
 use openledger_worker::{
     answer::now,
     attribute::ByInfluence,
+    device,
     formats::{encode_version_list, hex0x, parse_hash, prompt_leaves, Parameters},
     models::Base,
     payment::{terms_header, voucher_header},
-    Config, Parts, Worker,
+    Config, Listeners, Parts, Worker,
 };
 use serde_json::{json, Value};
 use sha2::Sha256;
@@ -76,6 +77,7 @@ pub(crate) struct World {
     pub(crate) chain: Arc<FakeChain>,
     pub(crate) worker: Arc<Worker>,
     pub(crate) url: String,
+    pub(crate) admin: String,
     pub(crate) consumer: Key,
     pub(crate) agent: ureq::Agent,
     stop: Option<tokio::sync::oneshot::Sender<()>>,
@@ -126,17 +128,21 @@ pub(crate) fn planck(value: &Value) -> u128 {
     value.as_str().unwrap().parse().unwrap()
 }
 
-/// A base of a few thousand parameters in `dir`, with the shipped tokenizer.
-fn tiny_base(dir: &Path) {
-    if dir.join("config.json").exists() {
-        return;
-    }
-    let config = json!({
+/// The configuration of a base of a few thousand parameters.
+fn tiny() -> Value {
+    json!({
         "model_type": "llama", "vocab_size": 264, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
         "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 16, "max_position_embeddings": 512,
         "rope_theta": 10000.0, "rms_norm_eps": 1e-5, "tie_word_embeddings": true, "initializer_range": 0.2, "eos_token_id": 256,
-    });
-    let config = ModelConfig::from_json(&config).unwrap();
+    })
+}
+
+/// A base with random weights in `dir`, with the shipped tokenizer.
+fn random_base(dir: &Path, config: &Value) {
+    if dir.join("config.json").exists() {
+        return;
+    }
+    let config = ModelConfig::from_json(config).unwrap();
     openledger_trainer::fresh_base(&config, 1)
         .unwrap()
         .save(dir)
@@ -326,23 +332,45 @@ fn assign(chain: &FakeChain, worker: &Account, job: u64, task: Task) {
 impl World {
     /// A world in a new folder.
     pub(crate) fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    fn new_dir() -> PathBuf {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let name = format!(
             "openledger-worker-test-{}-{}",
             std::process::id(),
             COUNT.fetch_add(1, Ordering::Relaxed)
         );
-        let world = Self::open(&std::env::temp_dir().join(name), false);
+        std::env::temp_dir().join(name)
+    }
+
+    /// The same with another configuration.
+    pub(crate) fn with(change: impl FnOnce(&mut Config)) -> Self {
+        Self::on_base(&tiny(), change)
+    }
+
+    /// The same on another base.
+    pub(crate) fn on_base(base: &Value, change: impl FnOnce(&mut Config)) -> Self {
+        let world = Self::open_with(&Self::new_dir(), base, false, change);
         world.bring_blocks();
         world
     }
 
     /// The world in `dir`, as it was left.
     pub(crate) fn open(dir: &Path, keep_chain: bool) -> Self {
+        Self::open_with(dir, &tiny(), keep_chain, |_| {})
+    }
+
+    fn open_with(dir: &Path, base: &Value, keep_chain: bool, change: impl FnOnce(&mut Config)) -> Self {
         std::fs::create_dir_all(dir).unwrap();
         let base_dir = dir.join("base");
-        tiny_base(&base_dir);
-        let base = Base::load(&base_dir).unwrap();
+        random_base(&base_dir, base);
+        let cpu = device::Options {
+            backend: device::Backend::Cpu,
+            ..Default::default()
+        };
+        let base = Base::load(&base_dir, &cpu).unwrap();
         let key = Key::from_uri("//Worker").unwrap();
         let receipt_key = Key::from_uri("//Receipts").unwrap();
         let consumer = Key::from_uri("//Consumer").unwrap();
@@ -362,7 +390,7 @@ impl World {
                 std::fs::write(dir.join(format!("block-{n}")), block).unwrap();
             }
         }
-        let config = Config {
+        let mut config = Config {
             batch_receipts: 2,
             batch_after: Duration::from_secs(3_600),
             expiry_margin: 40,
@@ -372,6 +400,7 @@ impl World {
             max_block: 1 << 20,
             ..Config::new(&dir.join("data"))
         };
+        change(&mut config);
         let parts = Parts {
             config,
             ledger: chain.clone(),
@@ -382,18 +411,26 @@ impl World {
         };
         let (worker, queue) = Worker::open(parts).unwrap();
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.set_nonblocking(true).unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        let listen = || {
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            listener.set_nonblocking(true).unwrap();
+            let url = format!("http://{}", listener.local_addr().unwrap());
+            (listener, url)
+        };
+        let ((public, url), (operator, admin)) = (listen(), listen());
         let own = worker.clone();
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Runtime::new().unwrap();
             runtime.block_on(async {
-                let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+                let from = |listener| tokio::net::TcpListener::from_std(listener).unwrap();
+                let listeners = Listeners {
+                    public: from(public),
+                    admin: Some(from(operator)),
+                };
                 let stop = async {
                     let _ = stopped.await;
                 };
-                openledger_worker::run(own, queue, listener, stop).await.unwrap();
+                openledger_worker::run(own, queue, listeners, stop).await.unwrap();
             });
             runtime.shutdown_timeout(Duration::from_secs(1));
         });
@@ -406,6 +443,7 @@ impl World {
             chain,
             worker,
             url,
+            admin,
             consumer,
             agent,
             stop: Some(stop),
@@ -566,7 +604,6 @@ impl World {
 
     /// A request's body and what pays for it.
     pub(crate) fn order(&self, question: &str, salt: Hash) -> Order {
-        let state = self.get(&format!("/v1/channels/{CHANNEL}")).ok().json();
         let body = json!({
             "model": "almanac",
             "messages": [{ "role": "user", "content": question }],
@@ -579,14 +616,37 @@ impl World {
             .tokenizer
             .chat(&[Message::user(question)])
             .unwrap();
-        let served = self.worker.serving.named("almanac").unwrap();
         let parameters = Parameters {
             max_tokens: 24,
             temperature: 0.5,
-            top_p: 1.0,
-            stop: vec![],
+            ..Parameters::default()
         };
-        let leaves = prompt_leaves(&tokens, &salt);
+        self.order_for(body, &tokens, &parameters, salt)
+    }
+
+    /// The same for any body that asks for these tokens and parameters.
+    pub(crate) fn order_for(
+        &self,
+        body: Value,
+        tokens: &[u32],
+        parameters: &Parameters,
+        salt: Hash,
+    ) -> Order {
+        self.order_on(CHANNEL, body, tokens, parameters, salt)
+    }
+
+    /// The same through another channel of the consumer.
+    pub(crate) fn order_on(
+        &self,
+        channel: u64,
+        body: Value,
+        tokens: &[u32],
+        parameters: &Parameters,
+        salt: Hash,
+    ) -> Order {
+        let state = self.get(&format!("/v1/channels/{channel}")).ok().json();
+        let served = self.worker.serving.named("almanac").unwrap();
+        let leaves = prompt_leaves(tokens, &salt);
         let terms = Terms {
             model: MODEL,
             generation: GENERATION,
@@ -597,10 +657,11 @@ impl World {
             parameters: parameters.hash(),
             seed: 11,
         };
-        let most = TARIFF.fee(tokens.len() as u32, 24).unwrap().total().unwrap();
+        let most = TARIFF.fee(tokens.len() as u32, parameters.most_tokens().unwrap());
+        let most = most.unwrap().total().unwrap();
         let voucher = Voucher {
             genesis: GENESIS,
-            channel: CHANNEL,
+            channel,
             accepted: planck(&state["accepted"]),
             previous: parse_hash(state["previous"].as_str().unwrap()).unwrap(),
             most,
@@ -618,6 +679,17 @@ impl World {
     }
 
     pub(crate) fn ask(&self, order: &Order) -> Reply {
+        self.ask_at("/v1/chat/completions", order)
+    }
+
+    pub(crate) fn ask_at(&self, path: &str, order: &Order) -> Reply {
+        let headers = self.headers(order);
+        let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, &**value)).collect();
+        self.post(path, &headers, order.body.to_string().as_bytes())
+    }
+
+    /// What pays an order.
+    pub(crate) fn headers(&self, order: &Order) -> [(&'static str, String); 3] {
         let voucher = Voucher {
             terms: hash_of(&order.terms),
             ..order.voucher
@@ -625,21 +697,11 @@ impl World {
         let signature = order
             .signature
             .unwrap_or_else(|| Signature::Sr25519(self.consumer.sign(&voucher.sr25519_message())));
-        let (salt, voucher, terms) = (
-            hex0x(order.salt),
-            voucher_header(&voucher, &signature),
-            terms_header(&order.terms),
-        );
-        let headers = [
-            ("x-openledger-voucher", &*voucher),
-            ("x-openledger-terms", &*terms),
-            ("x-openledger-salt", &*salt),
-        ];
-        self.post(
-            "/v1/chat/completions",
-            &headers,
-            order.body.to_string().as_bytes(),
-        )
+        [
+            ("x-openledger-voucher", voucher_header(&voucher, &signature)),
+            ("x-openledger-terms", terms_header(&order.terms)),
+            ("x-openledger-salt", hex0x(order.salt)),
+        ]
     }
 
     /// Asks, pays, and waits for the receipt.
@@ -652,6 +714,82 @@ impl World {
         (answer, parse_hash(state["receipt"].as_str().unwrap()).unwrap())
     }
 
+    /// Another channel of the consumer to this worker.
+    pub(crate) fn open_channel(&self, id: u64, consumer: &Account) {
+        let channel = Channel::<Account> {
+            consumer: *consumer,
+            worker: self.worker.account(),
+            deposit: DEPOSIT,
+            cursor: 0,
+            last: [0; 32],
+            closing: None,
+        };
+        self.chain.put(storage::channel(id), &channel);
+    }
+
+    /// The operator's key.
+    pub(crate) fn admin_key(&self) -> String {
+        let key = std::fs::read_to_string(self.dir.join("data/admin.key")).unwrap();
+        format!("Bearer {}", key.trim())
+    }
+
+    /// A request to the operator's port.
+    pub(crate) fn operator(
+        &self,
+        method: &str,
+        path: &str,
+        key: Option<&str>,
+        body: Option<&Value>,
+    ) -> Reply {
+        let url = format!("{}{path}", self.admin);
+        let mut request = ureq::http::Request::builder().method(method).uri(url);
+        if let Some(key) = key {
+            request = request.header("authorization", key);
+        }
+        reply(match body {
+            Some(body) => self.agent.run(request.body(body.to_string()).unwrap()).unwrap(),
+            None => self.agent.run(request.body(()).unwrap()).unwrap(),
+        })
+    }
+
+    /// Whatever was answered in this world stands in the OpenAPI document: every route and status that was counted.
+    pub(crate) fn answers_are_documented(&self) {
+        let get = |url: String| reply(self.agent.get(url).call().unwrap()).ok();
+        let documents = [("public", &self.url), ("operator", &self.admin)].map(|(port, base)| {
+            let document = get(format!("{base}/openapi.json")).json();
+            assert_eq!(document["openapi"], "3.1.0");
+            (port, document)
+        });
+        let counted = String::from_utf8(get(format!("{}/metrics", self.admin)).bytes).unwrap();
+        let mut seen = 0;
+        for line in counted
+            .lines()
+            .filter(|line| line.starts_with("openledger_http_requests_total{"))
+        {
+            let label = |name: &str| {
+                let (_, rest) = line.split_once(&format!("{name}=\"")).unwrap();
+                rest.split_once('"').unwrap().0.to_owned()
+            };
+            let (method, route, status) = (label("method").to_lowercase(), label("route"), label("status"));
+            if route == "none" {
+                continue;
+            }
+            let (_, document) = documents.iter().find(|(port, _)| *port == label("port")).unwrap();
+            let path = &document["paths"][&route];
+            assert!(path.is_object(), "{route} is not described");
+            let known = match &path[&method] {
+                Value::Null => status == "405",
+                operation => operation["responses"][&status].is_object(),
+            };
+            assert!(
+                known,
+                "{method} {route} answered {status}, which is not described"
+            );
+            seen += 1;
+        }
+        assert!(seen > 0, "{counted}");
+    }
+
     fn end(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
@@ -662,6 +800,9 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.answers_are_documented();
+        }
         self.end();
         if !std::thread::panicking() && std::env::var_os("OPENLEDGER_TEST_WORLD").is_none() {
             let _ = std::fs::remove_dir_all(&self.dir);
