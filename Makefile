@@ -41,7 +41,7 @@ clients: build ## The foreign-client tests at full length
 
 adversary: setup ## Lies of every dispute row planted in many random worlds, and forged challenges, through the pallets: counts of each
 	@$(ENV); ATTRIBUTION_SCALE=$${SCALE:-50} SKIP_WASM_BUILD=1 cargo test --release --locked -p pallet-openledger-attribution \
-		-p pallet-openledger-datanets -- --nocapture lie honest score life withheld drawn
+		-p pallet-openledger-datanets -p pallet-openledger-committees -- --nocapture lie honest score life withheld drawn
 
 net: build ## Four validators on this machine, their state shown until Ctrl-C
 	@scripts/net.sh up

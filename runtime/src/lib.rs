@@ -241,4 +241,6 @@ mod runtime {
     pub type Attribution = pallet_openledger_attribution::Pallet<Runtime>;
     #[runtime::pallet_index(96)]
     pub type OpenStaking = pallet_openledger_open_staking::Pallet<Runtime>;
+    #[runtime::pallet_index(97)]
+    pub type Committees = pallet_openledger_committees::Pallet<Runtime>;
 }

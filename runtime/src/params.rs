@@ -50,6 +50,30 @@ pub mod dynamic {
         pub static FeeSplit: Split = DEFAULT_SPLIT;
     }
 
+    /// Committees that recompute what integers cannot judge.
+    #[dynamic_pallet_params]
+    #[codec(index = 5)]
+    pub mod committees {
+        /// Seats of a first round; 0 for the network's own number.
+        #[codec(index = 0)]
+        pub static Size: u32 = 0;
+        /// Votes that decide it; 0 for the network's own number.
+        #[codec(index = 1)]
+        pub static Quorum: u32 = 0;
+        /// Planck that a member on the side that won is paid.
+        #[codec(index = 2)]
+        pub static SeatPrice: Balance = 200 * MILLI;
+        /// Planck that stand behind a seat: what a vote against the verdict costs.
+        #[codec(index = 3)]
+        pub static SeatStake: Balance = 50 * OPEN;
+        /// Planck that silence costs.
+        #[codec(index = 4)]
+        pub static Silence: Balance = 10 * OPEN;
+        /// How far a token of an answer in `fast` mode may be from the best, in millionths of a logit.
+        #[codec(index = 5)]
+        pub static FastTolerance: u32 = 500_000;
+    }
+
     /// What it costs to keep something in the state; returned when it is removed.
     #[dynamic_pallet_params]
     #[codec(index = 1)]
@@ -100,6 +124,32 @@ impl Get<Perbill> for AuthorShare {
         dynamic::fees::AuthorShare::get().min(Perbill::from_percent(50))
     }
 }
+
+/// Planck that a member of a committee is paid.
+pub type SeatPrice = Bounded<dynamic::committees::SeatPrice, { MILLI }, { 10 * OPEN }>;
+/// Planck behind a seat.
+pub type SeatStake = Bounded<dynamic::committees::SeatStake, { OPEN }, { 1_000 * OPEN }>;
+/// Planck that a member's silence costs; never more than what stands behind its seat.
+pub struct Silence;
+impl Get<Balance> for Silence {
+    fn get() -> Balance {
+        dynamic::committees::Silence::get().clamp(100 * MILLI, SeatStake::get())
+    }
+}
+
+/// `P`, or `D` if that is 0; held between `LO` and `HI`.
+pub struct Number<P, D, const LO: u32, const HI: u32>(PhantomData<(P, D)>);
+impl<P: Get<u32>, D: Get<u32>, const LO: u32, const HI: u32> Get<u32> for Number<P, D, LO, HI> {
+    fn get() -> u32 {
+        let set = P::get();
+        let number = if set == 0 { D::get() } else { set };
+        number.clamp(LO, HI)
+    }
+}
+
+/// Millionths of a logit that a token of an answer in `fast` mode may be from the best: 0.001 to 5 logits.
+pub type FastTolerance =
+    Number<dynamic::committees::FastTolerance, frame_support::traits::ConstU32<500_000>, 1_000, 5_000_000>;
 
 /// Planck to keep `I` items of `B` bytes together in the state.
 pub struct Deposit<const I: u32, const B: u32>;

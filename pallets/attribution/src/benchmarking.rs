@@ -2,9 +2,10 @@
 
 use crate::{
     pallet::{
-        Batches, Call, Challenges, Config, IndexBonds, IndexChallenges, Indexes, Pallet, Requests, Samples,
+        Audits, Batches, Call, Challenges, Config, IndexBonds, IndexChallenges, Indexes, Pallet, Questions, Requests,
+        Samples,
     },
-    BatchStage, Committed, Index, IndexBond, IndexStage, MaxClaims, Sample, MAX_CREDITS,
+    Audit, AuditProof, BatchStage, Committed, Index, IndexBond, IndexStage, MaxClaims, Sample, MAX_CREDITS,
 };
 use alloc::{boxed::Box, vec, vec::Vec};
 use frame_benchmarking::v2::*;
@@ -25,12 +26,21 @@ use openledger_attribution::{
     sketch::{Kind, Layout, Module, Rule, Sketch, SketchLeaf},
     tree::{Range, Root, Tree},
     verbatim::Verbatim,
-    verdict::{AnswerProof, BatchEvidence, IndexEvidence, Reveal, RowBytes, Wanted, WrongScore},
+    committee::Vote,
+    verdict::{
+        AnswerProof, AskedQuery, AskedRow, AuditDraw, AuditShown, AuditedQuery, BatchEvidence, BatchQuestion,
+        IndexEvidence, IndexQuestion, Reveal, RowBytes, Wanted, WrongScore,
+    },
     voucher::{Mode, Signature, Terms, Voucher},
     wire::Object,
 };
-use openledger_protocol::{batches::commitment, channels::ChannelClaim, disputes::index_commitment};
-use openledger_traits::{Bonds, Draws};
+use openledger_protocol::{
+    batches::commitment,
+    channels::ChannelClaim,
+    committees::{index_question_commitment, question_commitment, Ending},
+    disputes::index_commitment,
+};
+use openledger_traits::{Bonds, Draws, OnVerdict};
 
 /// What the benchmarks need of other pallets.
 pub trait BenchmarkHelper<AccountId> {
@@ -290,18 +300,51 @@ impl<T: Config> World<T> {
         Ok(())
     }
 
-    /// Proof that the first entry's score is wrong.
-    fn evidence(&self) -> Option<BatchEvidence> {
+    fn answer(&self) -> Option<AnswerProof> {
         let (receipt, attribution) = self.receipts.first()?;
         let leaf = self.settled.receipts.first()?;
+        Some(AnswerProof {
+            leaf: Tree::new(&self.settled.receipts).ok()?.open(0, leaf)?,
+            receipt: *receipt,
+            attribution: attribution.clone()?,
+            draw: None,
+        })
+    }
+
+    fn question(&self) -> Option<BatchQuestion> {
+        Some(BatchQuestion::Query(AskedQuery {
+            answer: self.answer()?,
+            layout: self.book.layout.clone(),
+            query: self.book.sketch.clone(),
+        }))
+    }
+
+    /// What is drawn of the batch, which has one part and one listed row.
+    fn audit(&self, randomness: &Hash) -> Option<AuditProof> {
+        let batch = Batches::<T>::get(0)?;
+        let facts = Pallet::<T>::batch_facts(0, &batch, &self.book.header);
+        let draw = AuditDraw::new(&facts, randomness)?;
+        let (layout, query) = (self.book.layout.clone(), self.book.sketch.clone());
+        let rows = core::slice::from_ref(&self.book.row);
+        Some(AuditProof {
+            part: Tree::new(&self.ledger.parts).ok()?.open(0, self.ledger.parts.first()?)?,
+            answer: self.answer()?,
+            shown: if draw.of_row {
+                AuditShown::Row(AskedRow {
+                    layout,
+                    row: Tree::new(rows).ok()?.open(0, &self.book.row)?,
+                })
+            } else {
+                AuditShown::Query(AuditedQuery { layout, query })
+            },
+        })
+    }
+
+    /// Proof that the first entry's score is wrong.
+    fn evidence(&self) -> Option<BatchEvidence> {
         let rows = core::slice::from_ref(&self.book.row);
         Some(BatchEvidence::Score(WrongScore {
-            answer: AnswerProof {
-                leaf: Tree::new(&self.settled.receipts).ok()?.open(0, leaf)?,
-                receipt: *receipt,
-                attribution: attribution.clone()?,
-                draw: None,
-            },
+            answer: self.answer()?,
             entry: 0,
             layout: self.book.layout.clone(),
             query: self.book.sketch.clone(),
@@ -649,6 +692,145 @@ mod benches {
         #[extrinsic_call]
         _(RawOrigin::Signed(world.worker.clone()), 0);
         assert!(Pallet::<T>::is_answered(0));
+        Ok(())
+    }
+
+    /// The query of an answer. `b` is the length of the question in bytes.
+    #[benchmark]
+    fn ask(b: Linear<17_000, 49_000>) -> Result<(), BenchmarkError> {
+        const BESIDE_THE_LANES: u32 = 15_500;
+        let world = world::<T>(1, 256, b.saturating_sub(BESIDE_THE_LANES).min(MOST_LANES))?;
+        world.submit()?;
+        let who = challenger::<T>();
+        let question = world
+            .question()
+            .ok_or(BenchmarkError::Stop("the benchmark's batch cannot be opened"))?;
+        let commitment = question_commitment(&who.clone().into(), 0, &SALT, &question);
+        Pallet::<T>::do_challenge(who.clone(), 0, commitment)?;
+        later::<T>(1u32.into());
+        #[extrinsic_call]
+        _(RawOrigin::Signed(who), 0, SALT, Box::new(question));
+        assert!(Questions::<T>::iter_keys().next().is_some());
+        Ok(())
+    }
+
+    /// A row. `b` is the length of the question in bytes.
+    #[benchmark]
+    fn ask_index(b: Linear<500, 32_700>) -> Result<(), BenchmarkError> {
+        const BESIDE_THE_LANES: u32 = 200;
+        let (_, index, mut book) = broken::<T>(b.saturating_sub(BESIDE_THE_LANES).min(MOST_LANES))?;
+        let who = challenger::<T>();
+        // As it was before it was broken: a row that the chain cannot judge.
+        book.row.sketch = book.sketch.clone();
+        let rows = core::slice::from_ref(&book.row);
+        let tree = Tree::new(rows).map_err(|_| BenchmarkError::Stop("the benchmark's row makes no tree"))?;
+        Indexes::<T>::mutate(index, |entry| {
+            if let Some(entry) = entry {
+                entry.header.rows = tree.root();
+            }
+        });
+        let question = IndexQuestion::Row(AskedRow {
+            layout: book.layout.clone(),
+            row: tree
+                .open(0, &book.row)
+                .ok_or(BenchmarkError::Stop("the benchmark's index cannot be opened"))?,
+        });
+        let commitment = index_question_commitment(&who.clone().into(), &index, &SALT, &question);
+        Pallet::<T>::do_challenge_index(who.clone(), index, commitment)?;
+        later::<T>(1u32.into());
+        #[extrinsic_call]
+        _(RawOrigin::Signed(who), index, SALT, Box::new(question));
+        assert!(Questions::<T>::iter_keys().next().is_some());
+        Ok(())
+    }
+
+    #[benchmark]
+    fn draw_audit() -> Result<(), BenchmarkError> {
+        let world = world::<T>(1, 1, 64)?;
+        world.submit()?;
+        let epoch = T::Draws::epoch();
+        T::BenchmarkHelper::draw(epoch);
+        Audits::<T>::insert(0, Audit::Waiting { epoch });
+        #[extrinsic_call]
+        _(RawOrigin::Signed(world.worker.clone()), 0);
+        assert!(matches!(Audits::<T>::get(0), Some(Audit::Drawn { .. })));
+        Ok(())
+    }
+
+    /// A query or a row. `b` is about the length of what is shown in bytes.
+    #[benchmark]
+    fn show_audit(b: Linear<2_000, 34_000>) -> Result<(), BenchmarkError> {
+        const BESIDE_THE_LANES: u32 = 1_500;
+        let world = world::<T>(1, 1, b.saturating_sub(BESIDE_THE_LANES).min(MOST_LANES))?;
+        world.submit()?;
+        let randomness = [7; 32];
+        Audits::<T>::insert(
+            0,
+            Audit::Drawn {
+                randomness,
+                until: u32::MAX,
+            },
+        );
+        let index = world.book.header.hash();
+        IndexBonds::<T>::insert(
+            index,
+            IndexBond {
+                builder: world.worker.clone(),
+                exposure: 0,
+                challenges: 0,
+                stage: IndexStage::Standing,
+            },
+        );
+        let audit = world
+            .audit(&randomness)
+            .ok_or(BenchmarkError::Stop("the benchmark's batch cannot be opened"))?;
+        #[extrinsic_call]
+        _(RawOrigin::Signed(world.worker.clone()), 0, Box::new(audit));
+        assert!(Questions::<T>::iter_keys().next().is_some());
+        Ok(())
+    }
+
+    /// A batch is condemned.
+    #[benchmark]
+    fn end_audit() -> Result<(), BenchmarkError> {
+        let world = world::<T>(1, 1, 64)?;
+        world.submit()?;
+        let randomness = [7; 32];
+        Audits::<T>::insert(0, Audit::Drawn { randomness, until: 0 });
+        later::<T>(1u32.into());
+        #[extrinsic_call]
+        _(RawOrigin::Signed(world.worker.clone()), 0);
+        assert!(Batches::<T>::get(0).is_some_and(|batch| batch.escrow == 0));
+        Ok(())
+    }
+
+    /// A batch is condemned by a committee.
+    #[benchmark]
+    fn ended() -> Result<(), BenchmarkError> {
+        let world = world::<T>(1, 1, 64)?;
+        world.submit()?;
+        let who = challenger::<T>();
+        let question = world
+            .question()
+            .ok_or(BenchmarkError::Stop("the benchmark's batch cannot be opened"))?;
+        let commitment = question_commitment(&who.clone().into(), 0, &SALT, &question);
+        Pallet::<T>::do_challenge(who.clone(), 0, commitment)?;
+        later::<T>(1u32.into());
+        Pallet::<T>::do_ask(who, 0, &SALT, &question)?;
+        let (case, asked) = Questions::<T>::iter()
+            .next()
+            .ok_or(BenchmarkError::Stop("the benchmark's question is refused"))?;
+        let result;
+        #[block]
+        {
+            result = <Pallet<T> as OnVerdict<T::AccountId>>::ended(
+                case,
+                &asked.subject,
+                Ending::Decided(Vote::Wrong),
+            );
+        }
+        assert!(result.is_ok());
+        assert!(Batches::<T>::get(0).is_some_and(|batch| batch.escrow == 0));
         Ok(())
     }
 }

@@ -1,7 +1,9 @@
 //! What the calls do.
 
 use crate::{
-    pallet::{Batches, Challenges, Config, Error, Event, HoldReason, Indexes, NextBatch, Pallet, Samples},
+    pallet::{
+        Audits, Batches, Challenges, Config, Error, Event, HoldReason, Indexes, NextBatch, Pallet, Samples,
+    },
     Batch, BatchStage, Challenge, Committed, MAX_CHALLENGES, MAX_CREDITS, SLASH_FACTOR,
 };
 use alloc::vec::Vec;
@@ -18,6 +20,7 @@ use frame_system::pallet_prelude::BlockNumberFor;
 use openledger_attribution::{
     batch::{BatchHeader, ChannelLeaf, CreditLeaf, CreditsHeader},
     hash::Hash,
+    index::IndexHeader,
     tree::{Range, Tree},
     verdict::{judge_batch, BatchEvidence, BatchFacts, Guilt, Verdict},
     wire::Object,
@@ -25,6 +28,7 @@ use openledger_attribution::{
 use openledger_protocol::{
     batches::{commitment, disputed, DisputedReceipt},
     channels::ChannelClaim,
+    committees::AskedReceipt,
 };
 use openledger_traits::{Bonds, Charge, HostKeys, Models, PayOut};
 use sp_runtime::{traits::Zero, SaturatedConversion, Saturating};
@@ -117,6 +121,9 @@ impl<T: Config> Pallet<T> {
             amount,
             closes,
         });
+        if !is_sampled {
+            Self::begin_audit(batch);
+        }
         Ok(())
     }
 
@@ -129,7 +136,7 @@ impl<T: Config> Pallet<T> {
         let mut batch = Batches::<T>::get(id).ok_or(Error::<T>::NoBatch)?;
         ensure!(batch.stage == BatchStage::Open, Error::<T>::WrongStage);
         ensure!(
-            batch.challenges == 0 && Self::open_requests(&Committed::Batch(id)) == 0,
+            batch.challenges == 0 && Self::is_undisputed(&Committed::Batch(id)) && Self::is_audited(id),
             Error::<T>::Disputed
         );
         ensure!(Self::now() >= batch.closes, Error::<T>::TooEarly);
@@ -240,7 +247,8 @@ impl<T: Config> Pallet<T> {
         match Self::judge(id, &batch, evidence)? {
             Verdict::Guilty(guilt) => {
                 Self::release(&who, challenge.deposit)?;
-                Self::condemn(id, batch, who, guilt, disputed(evidence))
+                let receipt = disputed(evidence).map(Self::asked_receipt);
+                Self::condemn(id, batch, Some(who), guilt, receipt)
             }
             Verdict::NotProven(doubt) => {
                 let lost = Self::forfeit(&who, challenge.deposit)?;
@@ -262,7 +270,17 @@ impl<T: Config> Pallet<T> {
         evidence: &BatchEvidence,
     ) -> Result<Verdict, sp_runtime::DispatchError> {
         let index = Indexes::<T>::get(batch.header.index).ok_or(Error::<T>::NoIndex)?;
-        let facts = BatchFacts {
+        let facts = Self::batch_facts(id, batch, &index.header);
+        Ok(judge_batch(&facts, evidence, &HostKeys))
+    }
+
+    /// What a judge of a batch trusts.
+    pub(crate) fn batch_facts<'a>(
+        id: u64,
+        batch: &'a Batch<T::AccountId>,
+        index: &'a IndexHeader,
+    ) -> BatchFacts<'a> {
+        BatchFacts {
             genesis: Self::genesis(),
             chain_id: T::ChainId::get(),
             submitted: batch.submitted.into(),
@@ -270,25 +288,36 @@ impl<T: Config> Pallet<T> {
             randomness: Self::randomness(id),
             batch: &batch.header,
             credits: Self::credits(id, batch),
-            index: &index.header,
-        };
-        Ok(judge_batch(&facts, evidence, &HostKeys))
+            index,
+        }
+    }
+
+    /// A receipt that is disputed, with who paid for it.
+    pub(crate) fn asked_receipt(receipt: DisputedReceipt) -> AskedReceipt<T::AccountId> {
+        AskedReceipt {
+            consumer: T::Charge::consumer(receipt.channel),
+            fee: receipt.fee,
+            index: receipt.index,
+        }
     }
 
     pub(crate) fn condemn(
         id: u64,
         mut batch: Batch<T::AccountId>,
-        challenger: T::AccountId,
+        challenger: Option<T::AccountId>,
         guilt: Guilt,
-        receipt: Option<DisputedReceipt>,
+        receipt: Option<AskedReceipt<T::AccountId>>,
     ) -> DispatchResult {
-        let amount = receipt.map_or(batch.header.totals.contributors, |receipt| receipt.fee);
+        let amount = receipt
+            .as_ref()
+            .map_or(batch.header.totals.contributors, |receipt| receipt.fee);
         T::Bonds::close(&batch.worker, batch.exposure);
-        let slashed = T::Bonds::slash(&batch.worker, Self::stake(amount), Some(&challenger));
+        let slashed = T::Bonds::slash(&batch.worker, Self::stake(amount), challenger.as_ref());
         let returned = Self::pay_condemned(&batch, receipt)?;
         batch.exposure = 0;
         batch.escrow = 0;
         batch.stage = BatchStage::Condemned { guilt };
+        Self::drop_audit(id);
         let worker = batch.worker.clone();
         Batches::<T>::insert(id, batch);
         Self::deposit_event(Event::Condemned {
@@ -332,7 +361,7 @@ impl<T: Config> Pallet<T> {
         };
         ensure!(done, Error::<T>::WrongStage);
         ensure!(
-            batch.challenges == 0 && Self::open_requests(&Committed::Batch(id)) == 0,
+            batch.challenges == 0 && Self::is_undisputed(&Committed::Batch(id)),
             Error::<T>::Disputed
         );
         let kept: u32 = T::Retention::get().saturated_into();
@@ -348,6 +377,7 @@ impl<T: Config> Pallet<T> {
         )?;
         Batches::<T>::remove(id);
         Samples::<T>::remove(id);
+        Audits::<T>::remove(id);
         Self::deposit_event(Event::Forgotten { batch: id });
         Ok(())
     }

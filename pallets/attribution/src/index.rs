@@ -105,7 +105,7 @@ impl<T: Config> Pallet<T> {
         match verdict {
             Verdict::Guilty(guilt) => {
                 Self::release(&who, challenge.deposit)?;
-                Self::void(index, bond, &header, who, guilt);
+                Self::void(index, bond, &header, Some(who), guilt);
             }
             Verdict::NotProven(doubt) => {
                 let lost = Self::forfeit(&who, challenge.deposit)?;
@@ -126,11 +126,11 @@ impl<T: Config> Pallet<T> {
         index: Hash,
         mut bond: IndexBond<T::AccountId>,
         header: &IndexHeader,
-        challenger: T::AccountId,
+        challenger: Option<T::AccountId>,
         guilt: Guilt,
     ) {
         T::Bonds::close(&bond.builder, bond.exposure);
-        let slashed = T::Bonds::slash(&bond.builder, bond.exposure, Some(&challenger));
+        let slashed = T::Bonds::slash(&bond.builder, bond.exposure, challenger.as_ref());
         bond.exposure = 0;
         bond.stage = IndexStage::Void { guilt };
         let builder = bond.builder.clone();
@@ -176,7 +176,7 @@ impl<T: Config> Pallet<T> {
             IndexStage::Retiring { .. } if !is_retired => IndexStage::Standing,
             IndexStage::Retiring { since } if Self::now() >= since.saturating_add(kept) => {
                 ensure!(
-                    bond.challenges == 0 && Self::open_requests(&Committed::Index(index)) == 0,
+                    bond.challenges == 0 && Self::is_undisputed(&Committed::Index(index)),
                     Error::<T>::Disputed
                 );
                 T::Bonds::close(&bond.builder, bond.exposure);

@@ -38,6 +38,15 @@
 //! and is paid ([`Pallet::reveal`]), or loses as for a lie ([`Pallet::end_request`]). A request keeps a batch's window open for
 //! as long as the answer, and a challenge of it, can take.
 //!
+//! # What only recomputing can tell
+//!
+//! A sketch, an adapter, an answer: whoever doubts one commits to its question as to evidence and shows it ([`Pallet::ask`],
+//! [`Pallet::ask_index`]); the question is opened as far as integers go and put before a committee
+//! ([`openledger_traits::Committees`]). The batch or the index is frozen until the committee is done, and what it says has the
+//! consequences of evidence. Of every batch the chain also draws one listed row in proportion to its amount
+//! ([`Pallet::draw_audit`]); the worker shows it ([`Pallet::show_audit`]), or loses as for withholding ([`Pallet::end_audit`]), and a
+//! committee recomputes it. A batch that credits nobody has no audit, nor has one while there are too few members.
+//!
 //! The pallet moves no money itself: [`Charge`] brings it into the pot, [`PayOut`] promises it.
 
 #![cfg_attr(not(feature = "std"), no_std)]
@@ -59,6 +68,8 @@ pub use benchmarking::BenchmarkHelper;
 pub use pallet::*;
 pub use weights::WeightInfo;
 
+mod ask;
+mod audit;
 #[cfg(feature = "runtime-benchmarks")]
 mod benchmarking;
 mod impls;
@@ -85,14 +96,17 @@ use openledger_attribution::{
     batch::{BatchHeader, CreditLeaf, CreditsHeader},
     hash::{Account, Hash},
     tree::Range,
-    verdict::{BatchEvidence, Doubt, Guilt, IndexEvidence, Reveal, Wanted},
+    verdict::{
+        Audit as AuditProof, BatchEvidence, BatchQuestion, Doubt, Guilt, IndexEvidence, IndexQuestion, Reveal, Wanted,
+    },
 };
 use openledger_protocol::{
     batches::{Batch, BatchStage, Challenge, Index},
     channels::ChannelClaim,
+    committees::{Audit, Question, Subject},
     disputes::{Committed, IndexBond, IndexStage, Request, Sample},
 };
-use openledger_traits::{Bonds, Charge, Contributions, Draws, Models, Ownership, PayOut};
+use openledger_traits::{Bonds, Charge, Committees, Contributions, Draws, Models, Ownership, PayOut};
 
 /// Most channels that one batch settles.
 pub type MaxClaims = ConstU32<64>;
@@ -150,8 +164,14 @@ pub mod pallet {
         type PayOut: PayOut<Self::AccountId>;
         /// Who contributed what is in an index.
         type Contributions: Contributions;
-        /// What picks the receipts of sampled batches.
+        /// What picks the receipts of sampled batches, and what is audited.
         type Draws: Draws;
+        /// Who recomputes.
+        type Committees: Committees<Self::AccountId>;
+        /// What opening a case costs.
+        type HearingWeight: Get<Weight>;
+        /// How far a token of an answer in `fast` mode may be from the best, in millionths of a logit.
+        type FastTolerance: Get<u32>;
         /// EIP-155 id, which Ethereum signatures cover.
         type ChainId: Get<u64>;
         /// Gets what challengers lose.
@@ -237,6 +257,22 @@ pub mod pallet {
     #[pallet::storage]
     pub type Samples<T: Config> = StorageMap<_, Twox64Concat, u64, Sample>;
 
+    /// What committees were asked, by case.
+    #[pallet::storage]
+    pub type Questions<T: Config> = StorageMap<_, Twox64Concat, u64, Question<T::AccountId>>;
+
+    /// The case that something is before.
+    #[pallet::storage]
+    pub type Asked<T: Config> = StorageMap<_, Twox64Concat, Subject, u64>;
+
+    /// How many cases about a batch or an index are open.
+    #[pallet::storage]
+    pub type OpenCases<T: Config> = StorageMap<_, Twox64Concat, Committed, u32, ValueQuery>;
+
+    /// The audits of batches.
+    #[pallet::storage]
+    pub type Audits<T: Config> = StorageMap<_, Twox64Concat, u64, Audit>;
+
     #[pallet::event]
     #[pallet::generate_deposit(pub(super) fn deposit_event)]
     pub enum Event<T: Config> {
@@ -303,8 +339,8 @@ pub mod pallet {
             batch: u64,
             /// Of what.
             guilt: Guilt,
-            /// Who proved it.
-            challenger: T::AccountId,
+            /// Who proved it; nobody where the chain found it by itself.
+            challenger: Option<T::AccountId>,
             /// Who lied.
             worker: T::AccountId,
             /// What the worker's bond lost, in planck.
@@ -352,8 +388,8 @@ pub mod pallet {
             index: Hash,
             /// Of what.
             guilt: Guilt,
-            /// Who proved it.
-            challenger: T::AccountId,
+            /// Who proved it; nobody where the chain found it by itself.
+            challenger: Option<T::AccountId>,
             /// Who built it.
             builder: T::AccountId,
             /// What the builder's bond lost, in planck.
@@ -444,6 +480,61 @@ pub mod pallet {
             /// First block in which nobody can challenge it any more.
             closes: u32,
         },
+        /// Something was put before a committee.
+        Asked {
+            /// The case.
+            case: u64,
+            /// What is asked.
+            subject: Subject,
+            /// Who asks; nobody in an audit.
+            challenger: Option<T::AccountId>,
+        },
+        /// A question was no question; who asked it lost the deposit.
+        NotAsked {
+            /// About what.
+            of: Committed,
+            /// Who asked.
+            challenger: T::AccountId,
+            /// Why.
+            doubt: Doubt,
+            /// Planck lost.
+            lost: u128,
+        },
+        /// The same is before a committee already: who asked got the deposit back.
+        AskedAlready {
+            /// The case.
+            case: u64,
+            /// Who asked.
+            challenger: T::AccountId,
+        },
+        /// A committee's case ended and condemned nobody: what was asked about is right, condemned already, or could not be
+        /// recomputed by anybody.
+        Answered {
+            /// The case.
+            case: u64,
+            /// What was asked.
+            subject: Subject,
+            /// Who had asked.
+            challenger: Option<T::AccountId>,
+            /// Planck that it lost.
+            lost: u128,
+        },
+        /// What is audited of a batch was drawn.
+        AuditDrawn {
+            /// The batch.
+            batch: u64,
+            /// What was drawn.
+            randomness: Hash,
+            /// Last block in which it can be shown.
+            until: u32,
+        },
+        /// What is audited of a batch was shown. There may be nothing to recompute.
+        AuditShown {
+            /// The batch.
+            batch: u64,
+            /// The case, if there is one.
+            case: Option<u64>,
+        },
     }
 
     #[pallet::error]
@@ -514,6 +605,10 @@ pub mod pallet {
         NoDraw,
         /// The draw is not out yet.
         NotDrawn,
+        /// The batch has no audit, or it is not at this point.
+        NoAudit,
+        /// What is shown is not what was drawn of the batch.
+        NotAudited,
     }
 
     #[pallet::hooks]
@@ -747,6 +842,67 @@ pub mod pallet {
         pub fn forfeit_draws(origin: OriginFor<T>, batch: u64) -> DispatchResult {
             ensure_signed(origin)?;
             Self::do_forfeit_draws(batch)
+        }
+
+        /// Shows the question that was committed to with [`Pallet::challenge`] and puts it before a committee, whose members cost
+        /// the sender if it is wrong. The batch is frozen until the committee is done; if that finds against the batch, it is
+        /// condemned as by evidence.
+        ///
+        /// The commitment is [`openledger_protocol::committees::question_commitment`]. A question that the batch does not pose,
+        /// or that the chain can judge by itself, costs the deposit.
+        ///
+        /// Origin: signed by the challenger. Event: [`Event::Asked`], [`Event::NotAsked`] or [`Event::AskedAlready`].
+        #[pallet::call_index(17)]
+        #[pallet::weight(T::WeightInfo::ask(question.encoded_size() as u32).saturating_add(T::HearingWeight::get()))]
+        pub fn ask(origin: OriginFor<T>, batch: u64, salt: Hash, question: Box<BatchQuestion>) -> DispatchResult {
+            let who = ensure_signed(origin)?;
+            Self::do_ask(who, batch, &salt, &question)
+        }
+
+        /// The same about an index, committed to with [`Pallet::challenge_index`]; the commitment is
+        /// [`openledger_protocol::committees::index_question_commitment`].
+        ///
+        /// Origin: signed by the challenger. Event: [`Event::Asked`], [`Event::NotAsked`] or [`Event::AskedAlready`].
+        #[pallet::call_index(18)]
+        #[pallet::weight(T::WeightInfo::ask_index(question.encoded_size() as u32).saturating_add(T::HearingWeight::get()))]
+        pub fn ask_index(
+            origin: OriginFor<T>,
+            index: Hash,
+            salt: Hash,
+            question: Box<IndexQuestion>,
+        ) -> DispatchResult {
+            let who = ensure_signed(origin)?;
+            Self::do_ask_index(who, index, &salt, &question)
+        }
+
+        /// Fixes what is drawn for a batch's audit, once it is out; from then there are [`Config::RevealPeriod`] blocks to show it.
+        ///
+        /// Origin: signed by anyone. Event: [`Event::AuditDrawn`]. Fails with [`Error::NoAudit`], [`Error::NotDrawn`].
+        #[pallet::call_index(19)]
+        #[pallet::weight(T::WeightInfo::draw_audit())]
+        pub fn draw_audit(origin: OriginFor<T>, batch: u64) -> DispatchResult {
+            ensure_signed(origin)?;
+            Self::do_draw_audit(batch)
+        }
+
+        /// Shows what was drawn for a batch's audit; a committee recomputes it. Its members cost the worker's bond.
+        ///
+        /// Origin: signed by anyone. Event: [`Event::AuditShown`].
+        #[pallet::call_index(20)]
+        #[pallet::weight(T::WeightInfo::show_audit(audit.encoded_size() as u32).saturating_add(T::HearingWeight::get()))]
+        pub fn show_audit(origin: OriginFor<T>, batch: u64, audit: Box<AuditProof>) -> DispatchResult {
+            ensure_signed(origin)?;
+            Self::do_show_audit(batch, &audit)
+        }
+
+        /// Ends an audit that was not shown in time: the batch is condemned.
+        ///
+        /// Origin: signed by anyone. Event: [`Event::Condemned`].
+        #[pallet::call_index(21)]
+        #[pallet::weight(T::WeightInfo::end_audit())]
+        pub fn end_audit(origin: OriginFor<T>, batch: u64) -> DispatchResult {
+            ensure_signed(origin)?;
+            Self::do_end_audit(batch)
         }
     }
 }

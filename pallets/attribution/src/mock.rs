@@ -12,9 +12,11 @@ use openledger_attribution::{
     verdict::{Contribution, IndexOrder, Registry},
     voucher::Signature,
 };
-use openledger_protocol::{channels::ChannelClaim, models::Source};
-use openledger_traits::{Asset, Bonds, Charge, Contributions, Draws, Models, Ownership, PayOut, Served};
-use sp_runtime::{AccountId32, BuildStorage, DispatchResult};
+use openledger_protocol::{channels::ChannelClaim, committees::AUDIT_DOMAIN, models::Source};
+use openledger_traits::{
+    Asset, Bonds, Charge, Committees, Contributions, Draws, Hearing, Models, Ownership, PayOut, Served,
+};
+use sp_runtime::{AccountId32, BuildStorage, DispatchError, DispatchResult};
 use std::collections::BTreeMap;
 
 pub(crate) const OPEN: u128 = 1_000_000_000_000_000_000;
@@ -73,6 +75,8 @@ parameter_types! {
     pub const RevealPeriod: u64 = REVEAL;
     pub const RevealPrice: u128 = PRICE;
     pub const AnswerPeriod: u64 = ANSWER;
+    pub const HearingWeight: frame_support::weights::Weight = frame_support::weights::Weight::from_parts(1_000, 0);
+    pub const FastTolerance: u32 = 500_000;
 }
 
 /// What the stand-ins know and were told.
@@ -96,6 +100,10 @@ pub(crate) struct Outside {
     pub(crate) randomness: Hash,
     /// Epochs whose draw is not known any more.
     pub(crate) forgotten: Vec<u64>,
+    /// Whether a committee could be seated.
+    pub(crate) are_enough: bool,
+    /// What was put before committees, by case.
+    pub(crate) hearings: Vec<Hearing<AccountId32>>,
 }
 
 thread_local! {
@@ -130,6 +138,19 @@ impl Models<AccountId32> for StandIn {
     }
 }
 
+impl Committees<AccountId32> for StandIn {
+    fn open(hearing: Hearing<AccountId32>) -> Result<u64, DispatchError> {
+        outside(|o| {
+            o.hearings.push(hearing);
+            Ok(o.hearings.len() as u64 - 1)
+        })
+    }
+    fn are_enough(parties: &[AccountId32]) -> bool {
+        assert!(!parties.is_empty());
+        outside(|o| o.are_enough)
+    }
+}
+
 impl Contributions for StandIn {
     fn contribution(id: u64) -> Option<Contribution> {
         outside(|o| o.chain.contribution(id))
@@ -141,7 +162,7 @@ impl Draws for StandIn {
         System::block_number() / EPOCH
     }
     fn drawn(epoch: u64, domain: &[u8], id: u64) -> Option<Hash> {
-        assert_eq!((domain, id), (crate::DRAW_DOMAIN, 0));
+        assert!([crate::DRAW_DOMAIN, AUDIT_DOMAIN].contains(&domain) && id == 0);
         let is_out = Self::epoch() >= epoch + 2;
         outside(|o| {
             is_out
@@ -246,6 +267,9 @@ impl pallet_attribution::Config for Test {
     type PayOut = StandIn;
     type Contributions = StandIn;
     type Draws = StandIn;
+    type Committees = StandIn;
+    type HearingWeight = HearingWeight;
+    type FastTolerance = FastTolerance;
     type IndexStake = IndexStake;
     type IndexRetention = IndexRetention;
     type RevealPeriod = RevealPeriod;

@@ -6,8 +6,8 @@ use crate::{
 };
 use alloc::vec::Vec;
 use openledger_attribution::{fee::Parts, share::apportion};
-use openledger_protocol::batches::{parts_without, DisputedReceipt};
-use openledger_traits::{Asset, Charge, Models, Ownership, PayOut};
+use openledger_protocol::{batches::parts_without, committees::AskedReceipt};
+use openledger_traits::{Asset, Models, Ownership, PayOut};
 use sp_runtime::DispatchError;
 
 /// What was paid out of a batch's escrow, in planck.
@@ -67,7 +67,7 @@ impl<T: Config> Pallet<T> {
     /// Pays a batch that was proved wrong; returns what went back to the consumer.
     pub(crate) fn pay_condemned(
         batch: &Batch<T::AccountId>,
-        receipt: Option<DisputedReceipt>,
+        receipt: Option<AskedReceipt<T::AccountId>>,
     ) -> Result<u128, DispatchError> {
         let totals = &batch.header.totals;
         let Some(receipt) = receipt else {
@@ -77,7 +77,7 @@ impl<T: Config> Pallet<T> {
         let fee = receipt.fee.min(batch.escrow);
         let left = parts_without(totals, fee).ok_or(Error::<T>::Overflow)?;
         // A channel outlives every batch that can be disputed; if it does not, nobody else may have its money.
-        match T::Charge::consumer(receipt.channel) {
+        match receipt.consumer {
             Some(consumer) => Self::credit_to(&consumer, fee)?,
             None => T::PayOut::to_treasury(fee)?,
         }

@@ -1,7 +1,7 @@
 //! Requests for data: who commits to something has to be able to show it.
 
 use crate::{
-    pallet::{Batches, Config, Error, Event, HoldReason, Indexes, OpenRequests, Pallet, Requests},
+    pallet::{Batches, Config, Error, Event, HoldReason, Indexes, OpenCases, OpenRequests, Pallet, Requests},
     Batch, BatchStage, Committed, Request, MAX_REQUESTS, MAX_SUFFIXES,
 };
 use frame_support::{
@@ -30,6 +30,11 @@ impl<T: Config> Pallet<T> {
     /// Requests that are not answered.
     pub(crate) fn open_requests(source: &Committed) -> u32 {
         OpenRequests::<T>::get(source)
+    }
+
+    /// Whether nothing about it is before a committee or asked for.
+    pub(crate) fn is_undisputed(source: &Committed) -> bool {
+        Self::open_requests(source) == 0 && OpenCases::<T>::get(source) == 0
     }
 
     /// Who has to answer for `source`, if it can still be condemned.
@@ -153,7 +158,7 @@ impl<T: Config> Pallet<T> {
                 Self::now().into(),
             );
             if let Verdict::Guilty(guilt) = verdict {
-                let challenger = request.who.clone();
+                let challenger = Some(request.who.clone());
                 match holder {
                     Holder::Batch(id, batch) => Self::condemn(id, batch, challenger, guilt, None)?,
                     Holder::Index(index, header, _) => {

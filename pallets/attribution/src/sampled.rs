@@ -15,7 +15,7 @@ use openledger_traits::{Bonds, Draws, PayOut};
 use sp_runtime::{DispatchError, SaturatedConversion};
 
 /// Epochs after which what was drawn for one is out.
-const DRAW_DELAY: u64 = 2;
+pub(crate) const DRAW_DELAY: u64 = 2;
 
 impl<T: Config> Pallet<T> {
     /// What a sampled batch is submitted with: who is paid is not known before the draw.
@@ -60,12 +60,17 @@ impl<T: Config> Pallet<T> {
 
     /// The first block behind a batch's window, without what requests add; none before the window begins.
     pub(crate) fn window_end(id: u64, batch: &Batch<T::AccountId>) -> Option<u32> {
-        let begun = match Samples::<T>::get(id) {
-            None => batch.submitted,
-            Some(Sample::Answered { since, .. } | Sample::Forfeited { since, .. }) => since,
-            Some(Sample::Waiting { .. } | Sample::Drawn { .. }) => return None,
-        };
+        let begun = Self::window_start(id, batch)?;
         Some(begun.saturating_add(T::Window::get().saturated_into()))
+    }
+
+    /// The block that a batch's window began in, if it did.
+    pub(crate) fn window_start(id: u64, batch: &Batch<T::AccountId>) -> Option<u32> {
+        match Samples::<T>::get(id) {
+            None => Some(batch.submitted),
+            Some(Sample::Answered { since, .. } | Sample::Forfeited { since, .. }) => Some(since),
+            Some(Sample::Waiting { .. } | Sample::Drawn { .. }) => None,
+        }
     }
 
     pub(crate) fn do_draw(id: u64) -> DispatchResult {
@@ -135,6 +140,9 @@ impl<T: Config> Pallet<T> {
         let closes = batch.closes;
         Batches::<T>::insert(id, batch);
         Samples::<T>::insert(id, sample);
+        if matches!(sample, Sample::Answered { .. }) {
+            Self::begin_audit(id);
+        }
         Self::deposit_event(Event::DrawsAnswered {
             batch: id,
             forfeit,

@@ -4,10 +4,10 @@
 
 use crate::{
     pallet::{
-        Batches, Challenges, Config, HoldReason, IndexBonds, IndexChallenges, Indexes, OpenRequests, Pallet,
-        Requests, Samples,
+        Asked, Audits, Batches, Challenges, Config, HoldReason, IndexBonds, IndexChallenges, Indexes, OpenCases,
+        OpenRequests, Pallet, Questions, Requests, Samples,
     },
-    BatchStage, Committed, IndexStage, Sample, MAX_CHALLENGES, MAX_REQUESTS,
+    Audit, BatchStage, Committed, IndexStage, Sample, MAX_CHALLENGES, MAX_REQUESTS,
 };
 use alloc::collections::BTreeMap;
 use frame_support::{ensure, traits::fungible::InspectHold};
@@ -22,6 +22,8 @@ impl<T: Config> Pallet<T> {
         Self::try_state_challenges()?;
         Self::try_state_indexes()?;
         Self::try_state_requests()?;
+        Self::try_state_questions()?;
+        Self::try_state_audits()?;
         Self::try_state_holds()
     }
 
@@ -143,6 +145,52 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
+    /// What is before committees is asked once, and counted where it freezes something.
+    fn try_state_questions() -> Result<(), TryRuntimeError> {
+        let mut counted: BTreeMap<Committed, u32> = BTreeMap::new();
+        for (case, question) in Questions::<T>::iter() {
+            ensure!(
+                Asked::<T>::get(question.subject) == Some(case),
+                "attribution: a question is not noted as asked"
+            );
+            let source = crate::ask::source(&question.subject);
+            let is_there = match source {
+                Committed::Batch(id) => Batches::<T>::contains_key(id),
+                Committed::Index(index) => IndexBonds::<T>::contains_key(index),
+            };
+            ensure!(is_there, "attribution: a question is about nothing there is");
+            let count = counted.entry(source).or_default();
+            *count = count.saturating_add(1);
+        }
+        ensure!(
+            counted == OpenCases::<T>::iter().collect::<BTreeMap<_, _>>(),
+            "attribution: other cases are counted than there are"
+        );
+        ensure!(
+            Asked::<T>::iter().count() == Questions::<T>::iter().count(),
+            "attribution: something is noted as asked that is not"
+        );
+        Ok(())
+    }
+
+    /// An audit is of a batch, is done with when the batch is, and one before a committee is of that case.
+    fn try_state_audits() -> Result<(), TryRuntimeError> {
+        for (id, audit) in Audits::<T>::iter() {
+            let batch = Batches::<T>::get(id).ok_or("attribution: an audit is of no batch")?;
+            let right = match audit {
+                Audit::Waiting { .. } | Audit::Drawn { .. } => {
+                    batch.stage == BatchStage::Open && batch.credits.parts.sum > 0
+                }
+                Audit::Open { case } => {
+                    Questions::<T>::get(case).is_some_and(|question| question.audit == Some(id))
+                }
+                Audit::Done => true,
+            };
+            ensure!(right, "attribution: an audit is not where its batch is");
+        }
+        Ok(())
+    }
+
     fn try_state_holds() -> Result<(), TryRuntimeError> {
         let of = |reason: HoldReason, deposits: &mut dyn Iterator<Item = (T::AccountId, u128)>| {
             let mut sums: BTreeMap<Account, u128> = BTreeMap::new();
@@ -156,8 +204,10 @@ impl<T: Config> Pallet<T> {
         };
         let batches = Challenges::<T>::iter().map(|(_, who, challenge)| (who, challenge.deposit));
         let indexes = IndexChallenges::<T>::iter().map(|(_, who, challenge)| (who, challenge.deposit));
+        let questions = Questions::<T>::iter_values()
+            .filter_map(|question| Some((question.challenger?, question.deposit)));
         ensure!(
-            of(HoldReason::Challenge, &mut batches.chain(indexes)),
+            of(HoldReason::Challenge, &mut batches.chain(indexes).chain(questions)),
             "attribution: what is held from a challenger is not its deposits"
         );
         ensure!(

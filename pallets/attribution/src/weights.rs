@@ -43,17 +43,29 @@ pub trait WeightInfo {
     fn answer_draws() -> Weight;
     /// Draws forfeited.
     fn forfeit_draws() -> Weight;
+    /// `b` bytes of a question about a batch opened, without the case.
+    fn ask(b: u32) -> Weight;
+    /// `b` bytes of a question about an index opened, without the case.
+    fn ask_index(b: u32) -> Weight;
+    /// An audit drawn.
+    fn draw_audit() -> Weight;
+    /// `b` bytes of an audit opened, without the case.
+    fn show_audit(b: u32) -> Weight;
+    /// An audit ended and a batch paid that is condemned.
+    fn end_audit() -> Weight;
+    /// A verdict's consequences: a batch paid that is condemned.
+    fn ended() -> Weight;
 }
 
 /// [`WeightInfo`] in terms of the database's costs.
 pub struct SubstrateWeight<T>(PhantomData<T>);
 
-// The index and what stands behind it, the generation and the model, the worker's bond, its account and holds, the next number,
+// Members and their number for the audit, the index again; the index and what stands behind it, the generation and the model, the worker's bond, its account and holds, the next number,
 // the epoch and what is drawn; for each channel what a
 // charge costs: a signature of some 60 µs, the channel, two accounts, holds and the escrow.
 fn submit_batch(db: RuntimeDbWeight, c: u32) -> Weight {
     Weight::from_parts(120_000_000, 20_000)
-        .saturating_add(db.reads_writes(14, 7))
+        .saturating_add(db.reads_writes(18, 8))
         .saturating_add(
             Weight::from_parts(140_000_000, 12_000)
                 .saturating_add(db.reads_writes(7, 5))
@@ -64,7 +76,7 @@ fn submit_batch(db: RuntimeDbWeight, c: u32) -> Weight {
 // The batch, requests, what was drawn, the generation and the model; up to 16 Datanets' owners with a credit each; owner,
 // worker and its bond, treasury, two sums.
 fn settle(db: RuntimeDbWeight) -> Weight {
-    Weight::from_parts(300_000_000, 60_000).saturating_add(db.reads_writes(56, 35))
+    Weight::from_parts(300_000_000, 60_000).saturating_add(db.reads_writes(58, 35))
 }
 
 // For each credit one item, and 20 hashes of a path between them.
@@ -142,11 +154,43 @@ fn draw(db: RuntimeDbWeight) -> Weight {
 }
 
 fn answer_draws(db: RuntimeDbWeight) -> Weight {
-    Weight::from_parts(70_000_000, 8_000).saturating_add(db.reads_writes(4, 2))
+    Weight::from_parts(70_000_000, 8_000).saturating_add(db.reads_writes(9, 3))
 }
 
 fn forfeit_draws(db: RuntimeDbWeight) -> Weight {
     Weight::from_parts(50_000_000, 8_000).saturating_add(db.reads_writes(2, 2))
+}
+
+// The batch, what was drawn, challenge, index, what it is before and how often, whose channel; account and holds.
+fn ask(db: RuntimeDbWeight, b: u32) -> Weight {
+    Weight::from_parts(400_000_000, 40_000)
+        .saturating_add(Weight::from_parts(60_000, 0).saturating_mul(b.into()))
+        .saturating_add(db.reads_writes(12, 8))
+}
+
+fn ask_index(db: RuntimeDbWeight, b: u32) -> Weight {
+    Weight::from_parts(400_000_000, 40_000)
+        .saturating_add(Weight::from_parts(60_000, 0).saturating_mul(b.into()))
+        .saturating_add(db.reads_writes(10, 8))
+}
+
+fn draw_audit(db: RuntimeDbWeight) -> Weight {
+    Weight::from_parts(40_000_000, 8_000).saturating_add(db.reads_writes(3, 1))
+}
+
+fn show_audit(db: RuntimeDbWeight, b: u32) -> Weight {
+    Weight::from_parts(400_000_000, 40_000)
+        .saturating_add(Weight::from_parts(60_000, 0).saturating_mul(b.into()))
+        .saturating_add(db.reads_writes(12, 5))
+}
+
+// As evidence that condemns a batch.
+fn end_audit(db: RuntimeDbWeight) -> Weight {
+    Weight::from_parts(400_000_000, 80_000).saturating_add(db.reads_writes(66, 46))
+}
+
+fn ended(db: RuntimeDbWeight) -> Weight {
+    Weight::from_parts(400_000_000, 80_000).saturating_add(db.reads_writes(72, 50))
 }
 
 macro_rules! weights {
@@ -178,4 +222,10 @@ weights! {
     draw();
     answer_draws();
     forfeit_draws();
+    ask(b);
+    ask_index(b);
+    draw_audit();
+    show_audit(b);
+    end_audit();
+    ended();
 }

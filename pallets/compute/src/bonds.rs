@@ -1,6 +1,6 @@
 //! Bonds: registering, adding, taking out, standing behind work, being slashed.
 
-use crate::{Config, Error, Event, HoldReason, Pallet, Workers};
+use crate::{Config, Error, Event, HoldReason, Pallet, Raised, Workers};
 use frame_support::{
     dispatch::DispatchResult,
     ensure,
@@ -64,6 +64,7 @@ impl<T: Config> Pallet<T> {
         let bond = worker.bond;
         T::Currency::hold(&HoldReason::Bond.into(), who, bond)?;
         Workers::<T>::insert(who, worker);
+        Self::raised(who, bond);
         Self::deposit_event(Event::Registered {
             worker: who.clone(),
             bond,
@@ -77,6 +78,7 @@ impl<T: Config> Pallet<T> {
         T::Currency::hold(&HoldReason::Bond.into(), who, amount)?;
         worker.bond = worker.bond.saturating_add(amount);
         Workers::<T>::insert(who, worker);
+        Self::raised(who, amount);
         Self::deposit_event(Event::Bonded {
             worker: who.clone(),
             amount,
@@ -123,6 +125,7 @@ impl<T: Config> Pallet<T> {
     fn keep(who: &T::AccountId, worker: Worker) {
         if worker.bond.is_zero() && worker.open.is_zero() {
             Workers::<T>::remove(who);
+            Raised::<T>::remove(who);
             Self::deposit_event(Event::Left { worker: who.clone() });
         } else {
             Workers::<T>::insert(who, worker);

@@ -2,7 +2,7 @@
 
 #![cfg(any(feature = "try-runtime", test))]
 
-use crate::{bonds, Config, Deadlines, HoldReason, JobTerms, Jobs, NextJob, Pallet, Waiting, Workers};
+use crate::{bonds, Config, Deadlines, HoldReason, JobTerms, Jobs, NextJob, Pallet, Raised, Waiting, Workers};
 use alloc::{collections::BTreeMap, vec::Vec};
 use frame_support::{
     ensure,
@@ -15,6 +15,7 @@ impl<T: Config> Pallet<T> {
     /// Checks all of it.
     pub fn do_try_state() -> Result<(), TryRuntimeError> {
         Self::try_state_bonds_are_held()?;
+        Self::try_state_raises_are_of_workers()?;
         Self::try_state_open_value_is_bonded()?;
         Self::try_state_jobs_are_staked()?;
         Self::try_state_lists_match_jobs()
@@ -35,6 +36,16 @@ impl<T: Config> Pallet<T> {
         ensure!(
             Workers::<T>::count() <= T::MaxWorkers::get(),
             "compute: there are more workers than a draw may read"
+        );
+        Ok(())
+    }
+
+    /// Who added to a bond lately is a worker, and did so in a block that has been.
+    fn try_state_raises_are_of_workers() -> Result<(), TryRuntimeError> {
+        ensure!(
+            Raised::<T>::iter()
+                .all(|(who, raise)| Workers::<T>::contains_key(who) && raise.since <= Self::now()),
+            "compute: something was added to a bond that is not there, or in a block to come"
         );
         Ok(())
     }

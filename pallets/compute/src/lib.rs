@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`jobs`] | ordering, drawing, delivering, being late |
 //! | [`bonds`] | what stands behind what, and who gets what is taken |
+//! | [`attesters`] | whose bond counts when a committee is drawn |
 //! | [`hook`] | the off-chain side: asks the paired worker for results, signs and submits them |
 //!
 //! **Bonds.** A bond is held in its worker's account. Part of it can be *open*: behind work that is not closed yet, a batch in
@@ -43,11 +44,12 @@
 extern crate alloc;
 
 pub use pallet::*;
-pub use types::Terms;
+pub use types::{Raise, Terms};
 pub use weights::WeightInfo;
 
 #[cfg(feature = "runtime-benchmarks")]
 mod benchmarking;
+pub mod attesters;
 pub mod bonds;
 pub mod hook;
 mod invariants;
@@ -151,6 +153,10 @@ pub mod pallet {
     /// The workers.
     #[pallet::storage]
     pub type Workers<T: Config> = CountedStorageMap<_, Twox64Concat, T::AccountId, Worker>;
+
+    /// What workers added to their bonds lately.
+    #[pallet::storage]
+    pub type Raised<T: Config> = StorageMap<_, Twox64Concat, T::AccountId, Raise>;
 
     /// The next job.
     #[pallet::storage]

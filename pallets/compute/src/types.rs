@@ -19,3 +19,14 @@ pub struct Terms<A> {
     /// First block in which a result is looked at again after one was refused; 0 if none was.
     pub paused: u32,
 }
+
+/// What a worker added to its bond lately.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+)]
+pub struct Raise {
+    /// The block in which it last did.
+    pub since: u32,
+    /// Planck that count for no dispute from before that block.
+    pub amount: u128,
+}

@@ -84,6 +84,17 @@ pub enum ShapeFlaw {
     Retrieved,
 }
 
+/// Something in an attribution that its contributor is paid for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// Entry of the list.
+    Listed(usize),
+    /// A record of a span.
+    Span,
+    /// A retrieved record.
+    Retrieved,
+}
+
 /// What the shape of an attribution is measured against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
@@ -170,6 +181,29 @@ impl Attribution {
                 .filter(|(_, part)| *part > 0)
                 .collect(),
         )
+    }
+
+    /// What of this answer a contributor is paid for, with weights as in [`weights`](Self::weights): first listed
+    /// rows, then records of spans, then retrieved records, each in its order. Nothing if the attribution is
+    /// not well shaped.
+    pub fn pieces(&self, mix: &Mix, contributor: &Account) -> Option<Vec<(Piece, u128)>> {
+        let mut all = Vec::new();
+        let mut push = |piece: Piece, share: u32, weight: u32, of: &Account| {
+            let weight = u128::from(share).saturating_mul(u128::from(weight));
+            if of == contributor && weight > 0 {
+                all.push((piece, weight));
+            }
+        };
+        for (at, (share, entry)) in self.list_shares()?.into_iter().zip(&self.list).enumerate() {
+            push(Piece::Listed(at), share, mix.influence, &entry.contributor);
+        }
+        for (share, (_, record)) in self.span_shares()?.into_iter().zip(self.span_records()) {
+            push(Piece::Span, share, mix.verbatim, &record.contributor);
+        }
+        for (share, record) in self.retrieved_shares()?.into_iter().zip(&self.retrieved) {
+            push(Piece::Retrieved, share, mix.retrieval, &record.contributor);
+        }
+        Some(all)
     }
 
     fn span_records(&self) -> impl Iterator<Item = (u128, &SpanRecord)> {

@@ -15,10 +15,13 @@ use alloc::{boxed::Box, vec::Vec};
 use codec::Encode;
 use openledger_attribution::{
     batch::{BatchHeader, CreditLeaf, CreditsHeader},
+    committee::{Computed, Vote},
     fee::Mix,
     index::IndexRules,
     tree::{Range, Root},
-    verdict::{BatchEvidence, Duplicate, IndexEvidence, Reveal, VersionEvidence, Wanted},
+    verdict::{
+        Audit, BatchEvidence, BatchQuestion, Duplicate, IndexEvidence, IndexQuestion, Reveal, VersionEvidence, Wanted,
+    },
 };
 
 macro_rules! pallets {
@@ -159,6 +162,17 @@ pallets! {
         15 answer_draws(batch: u64, credits: Box<CreditsHeader>);
         /// Anyone ends the time for an answer that did not come.
         16 forfeit_draws(batch: u64);
+        /// Shows the question that was committed to ([`question_commitment`](crate::committees::question_commitment)) and puts it
+        /// before a committee.
+        17 ask(batch: u64, salt: &Hash, question: Box<BatchQuestion>);
+        /// The same about an index ([`index_question_commitment`](crate::committees::index_question_commitment)).
+        18 ask_index(index: &Hash, salt: &Hash, question: Box<IndexQuestion>);
+        /// Anyone fixes what is drawn for a batch's audit, once it is out.
+        19 draw_audit(batch: u64);
+        /// Anyone shows what was drawn for a batch's audit.
+        20 show_audit(batch: u64, audit: Box<Audit>);
+        /// Anyone ends an audit that was not shown in time.
+        21 end_audit(batch: u64);
     }
     /// OPEN behind workers, models, Datanets and agents.
     open_staking = 96 {
@@ -170,6 +184,25 @@ pallets! {
         2 withdraw(pool: &Pool<Account>);
         /// The same for somebody else: the money goes to `who`.
         3 withdraw_for(pool: &Pool<Account>, who: &Account);
+    }
+    /// Workers that recompute what others claim.
+    committees = 97 {
+        /// The sender, a worker, may be drawn from now on. Private text is sealed for `key`.
+        0 join(key: &[u8; 32]);
+        /// The sender is drawn no more.
+        1 leave();
+        /// Anyone strikes out a member that is no worker any more.
+        2 strike(member: &Account);
+        /// Anyone fills the seats of a case, once they are drawn.
+        3 seat(case: u64);
+        /// A member commits: [`vote_hash`](openledger_attribution::committee::vote_hash).
+        4 commit(case: u64, commitment: &Hash);
+        /// A member reveals.
+        5 reveal(case: u64, vote: Vote, computed: Box<Computed>, salt: &Hash);
+        /// Anyone ends a round.
+        6 close(case: u64);
+        /// A referendum decides a frozen case.
+        7 decide(case: u64, vote: Vote);
     }
 }
 

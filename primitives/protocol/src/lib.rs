@@ -24,6 +24,7 @@ extern crate alloc;
 pub mod batches;
 pub mod calls;
 pub mod channels;
+pub mod committees;
 pub mod compute;
 pub mod datanets;
 pub mod disputes;

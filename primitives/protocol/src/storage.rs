@@ -109,6 +109,26 @@ items! {
     /// [`Sample`](crate::disputes::Sample) of a sampled batch.
     sample(batch: u64) = "Attribution" "Samples";
 
+    /// [`Audit`](crate::committees::Audit) of a batch that has one.
+    audit(batch: u64) = "Attribution" "Audits";
+    /// [`Question`](crate::committees::Question) that a case is of.
+    question(case: u64) = "Attribution" "Questions";
+    /// `u64`: the case that something is before.
+    asked(subject: crate::committees::Subject) = "Attribution" "Asked";
+
+    /// [`Membership`](crate::committees::Membership) of a worker.
+    member(account: Account) = "Committees" "Members";
+    /// `Vec<u64>`: the cases that a worker sits in.
+    seats_of(account: Account) = "Committees" "SeatsOf";
+    /// `u64`: the next case.
+    next_case() = "Committees" "NextCase";
+    /// [`Case`](crate::committees::Case).
+    case(id: u64) = "Committees" "Cases";
+    /// `Vec<u8>`: SCALE of the [`Claim`](openledger_attribution::committee::Claim) of a case.
+    claim(case: u64) = "Committees" "Claims";
+    /// `Vec<u8>`: SCALE of a [`Computed`](openledger_attribution::committee::Computed), by case and number from 1.
+    answer(case: u64, number: u8) = "Committees" "Answers";
+
     /// [`VersionBond`](crate::disputes::VersionBond).
     version_bond(datanet: u64, version: u32) = "Datanets" "VersionBonds";
     /// `u32`: the block in which a contribution was proved to hold somebody else's record.

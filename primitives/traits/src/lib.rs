@@ -11,6 +11,7 @@ use alloc::vec::Vec;
 use core::marker::PhantomData;
 use frame_support::dispatch::DispatchResult;
 use openledger_attribution::{
+    committee::Claim,
     fee::Tariff,
     hash::{Account, Hash},
     index::IndexHeader,
@@ -21,6 +22,7 @@ use openledger_attribution::{
 };
 use openledger_protocol::{
     channels::ChannelClaim,
+    committees::{Ending, Need, Subject},
     compute::{Outcome, Task},
     models::Source,
     staking::Pool,
@@ -147,6 +149,54 @@ pub trait Bonds<AccountId> {
 
     /// Moves up to `amount` of the bond to `to`: what a worker owes by its own word. Returns what was moved.
     fn pay(worker: &AccountId, amount: u128, to: &AccountId) -> u128;
+}
+
+/// Workers that could sit in committees.
+pub trait Attesters<AccountId> {
+    /// Planck of the worker's bond that were there before block `since` and are not on their way out; nothing if it is no worker,
+    /// does not attest, has less than the least bond, or its machine is another than is needed.
+    fn bond(worker: &AccountId, need: &Need, since: u32) -> Option<u128>;
+
+    /// Whether it is a worker that attests.
+    fn attests(worker: &AccountId) -> bool;
+
+    /// What machine a worker has.
+    fn machine(worker: &AccountId) -> Need;
+}
+
+/// What a committee is to look at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hearing<AccountId> {
+    /// What is asked.
+    pub subject: Subject,
+    /// What the accused committed to there.
+    pub claim: Claim,
+    /// Whose claim it is.
+    pub accused: AccountId,
+    /// Who pays the members, to begin with.
+    pub payer: AccountId,
+    /// Who else must not sit.
+    pub parties: Vec<AccountId>,
+    /// Whether members need a machine like the accused's.
+    pub is_exact: bool,
+    /// What draws the seats, if it is drawn already: then the accused's claim was committed in block `since`, and nobody
+    /// disputes it. Without, they are drawn later, and the dispute begins now.
+    pub audit: Option<(Hash, u32)>,
+}
+
+/// Committees, for those who judge.
+pub trait Committees<AccountId> {
+    /// Puts something before a committee and holds what its members cost from the payer. Returns the number of the case.
+    fn open(hearing: Hearing<AccountId>) -> Result<u64, DispatchError>;
+
+    /// Whether there are enough members for a committee that none of these is on.
+    fn are_enough(parties: &[AccountId]) -> bool;
+}
+
+/// Who puts things before committees.
+pub trait OnVerdict<AccountId> {
+    /// A case ended; its members are paid. An error leaves it as it was.
+    fn ended(case: u64, subject: &Subject, ending: Ending) -> DispatchResult;
 }
 
 /// Registered indexes.

@@ -30,6 +30,7 @@ frame_benchmarking::define_benchmarks!(
     [pallet_balances, Balances]
     [pallet_openledger_attribution, Attribution]
     [pallet_openledger_channels, Channels]
+    [pallet_openledger_committees, Committees]
     [pallet_openledger_compute, Compute]
     [pallet_openledger_datanets, Datanets]
     [pallet_openledger_models, Models]
@@ -109,6 +110,16 @@ impl pallet_openledger_models::BenchmarkHelper<AccountId> for World {
     fn draw(epoch: u64) {
         // A draw is read two epochs after what it decides.
         pallet_openledger_draws::Drawn::<Runtime>::insert(epoch + 2, [7; 32]);
+    }
+}
+
+impl pallet_openledger_committees::BenchmarkHelper<AccountId> for World {
+    fn attester(n: u32) -> AccountId {
+        registered(n, 10_000 * currency::OPEN)
+    }
+
+    fn draw(epoch: u64) {
+        <Self as pallet_openledger_models::BenchmarkHelper<AccountId>>::draw(epoch);
     }
 }
 

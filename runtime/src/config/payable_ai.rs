@@ -7,10 +7,15 @@ use crate::{
     params::{self, Deposit},
     *,
 };
-use frame_support::traits::{ConstU128, ConstU32, ConstU64, Contains, Get};
+use frame_support::{
+    traits::{ConstU128, ConstU32, ConstU64, Contains, EitherOf, Get},
+    weights::Weight,
+};
+use frame_system::EnsureRoot;
 use openledger_attribution::fee::Split;
-use openledger_protocol::staking::Pool;
+use openledger_protocol::{committees::MAX_SIZE, staking::Pool};
 use pallet_openledger_periods::{ChainId, Days, EpochBlocks, Hours};
+use sp_runtime::traits::Convert;
 
 /// Hours in which a batch can be challenged.
 pub const WINDOW: u32 = 24;
@@ -34,7 +39,15 @@ pub const UNBONDING: u32 = 7;
 /// Days over which a pool's income reaches its stakers: who stakes for one payment earns the part of it that its time is of
 /// this.
 pub const INCOME: u32 = 7;
+/// Hours to recompute a sketch, ranks or an answer.
+pub const COMMIT: u32 = 12;
+/// Hours to recompute bases or a training.
+pub const LONG_COMMIT: u32 = 72;
+/// Hours for the members of a committee to reveal, once all have committed.
+pub const SEAT_REVEAL: u32 = 6;
 const _: () = assert!(UNBONDING * 24 > DISPUTE + ANSWER);
+// Both rounds of a committee as well, though what is before one stays behind its object however long that takes.
+const _: () = assert!(UNBONDING * 24 > DISPUTE + ANSWER + 2 * (COMMIT + SEAT_REVEAL));
 const _: () = assert!(INDEX_RETENTION * 24 > DISPUTE + ANSWER);
 
 /// Whether this is the chain id of development networks.
@@ -166,6 +179,9 @@ impl pallet_openledger_attribution::Config for Runtime {
     type PayOut = Rewards;
     type Contributions = Datanets;
     type Draws = Draws;
+    type Committees = Committees;
+    type HearingWeight = HearingWeight;
+    type FastTolerance = params::FastTolerance;
     type ChainId = ChainId<Runtime>;
     type Treasury = TreasuryAccount;
     type Window = Hours<Runtime, WINDOW>;
@@ -181,6 +197,68 @@ impl pallet_openledger_attribution::Config for Runtime {
     type RevealPrice = ConstU128<{ 100 * MILLI }>;
     type AnswerPeriod = Hours<Runtime, ANSWER>;
     type WeightInfo = pallet_openledger_attribution::weights::SubstrateWeight<Runtime>;
+    #[cfg(feature = "runtime-benchmarks")]
+    type BenchmarkHelper = config::benchmarks::World;
+}
+
+/// What putting something before a committee costs.
+pub struct HearingWeight;
+impl Get<Weight> for HearingWeight {
+    fn get() -> Weight {
+        use pallet_openledger_committees::WeightInfo;
+        <Runtime as pallet_openledger_committees::Config>::WeightInfo::open()
+    }
+}
+
+/// What a committee's verdict costs whoever it was ordered by.
+pub struct VerdictWeight;
+impl Get<Weight> for VerdictWeight {
+    fn get() -> Weight {
+        use pallet_openledger_attribution::WeightInfo;
+        <Runtime as pallet_openledger_attribution::Config>::WeightInfo::ended()
+    }
+}
+
+/// Who is behind a worker: whoever registered it as a sub-account of its identity, else itself.
+pub struct Behind;
+impl Convert<AccountId, AccountId> for Behind {
+    fn convert(who: AccountId) -> AccountId {
+        pallet_identity::SuperOf::<Runtime>::get(&who).map_or(who, |(owner, _)| owner)
+    }
+}
+
+/// `M` on networks, `D` on development chains, which have few workers.
+pub struct OfNetwork<const D: u32, const M: u32>;
+impl<const D: u32, const M: u32> Get<u32> for OfNetwork<D, M> {
+    fn get() -> u32 {
+        if OnDevelopmentChain::get() {
+            D
+        } else {
+            M
+        }
+    }
+}
+
+impl pallet_openledger_committees::Config for Runtime {
+    type Currency = Balances;
+    type RuntimeHoldReason = RuntimeHoldReason;
+    type Attesters = Compute;
+    type Bonds = Compute;
+    type Owner = Behind;
+    type Draws = Draws;
+    type OnVerdict = Attribution;
+    type VerdictWeight = VerdictWeight;
+    type DecideOrigin = EitherOf<EnsureRoot<AccountId>, governance::origins::FrozenDisputes>;
+    type Size = params::Number<params::dynamic::committees::Size, OfNetwork<1, 5>, 1, MAX_SIZE>;
+    type Quorum = params::Number<params::dynamic::committees::Quorum, OfNetwork<1, 4>, 1, MAX_SIZE>;
+    type SeatPrice = params::SeatPrice;
+    type SeatStake = params::SeatStake;
+    type Silence = params::Silence;
+    type CommitPeriod = Hours<Runtime, COMMIT>;
+    type LongCommitPeriod = Hours<Runtime, LONG_COMMIT>;
+    type RevealPeriod = Hours<Runtime, SEAT_REVEAL>;
+    type MaxMembers = ConstU32<1_000>;
+    type WeightInfo = pallet_openledger_committees::weights::SubstrateWeight<Runtime>;
     #[cfg(feature = "runtime-benchmarks")]
     type BenchmarkHelper = config::benchmarks::World;
 }

@@ -40,6 +40,8 @@ pub mod pallet {
         ReferendumCanceller,
         /// Cancels a referendum and slashes its deposits.
         ReferendumKiller,
+        /// Decides disputes that no committee could.
+        FrozenDisputes,
     }
 
     macro_rules! single_origins {
@@ -79,6 +81,8 @@ pub mod pallet {
         ReferendumCanceller;
         /// See [`Origin::ReferendumKiller`].
         ReferendumKiller;
+        /// See [`Origin::FrozenDisputes`].
+        FrozenDisputes;
     }
 
     /// Any of the spending origins; succeeds with the most it may spend, in planck.

@@ -69,7 +69,7 @@ const SMALL_SUPPORT: Curve = Curve::make_reciprocal(2, 28, percent(1), permill(1
 const MEDIUM_APPROVAL: Curve = Curve::make_linear(17, 28, percent(50), percent(100));
 const MEDIUM_SUPPORT: Curve = Curve::make_reciprocal(8, 28, percent(1), permill(2), percent(25));
 
-fn rows() -> [Row; 10] {
+fn rows() -> [Row; 11] {
     [
         Row {
             id: 0,
@@ -119,6 +119,21 @@ fn rows() -> [Row; 10] {
             // Shorter than the time a slash is deferred, or it could never be cancelled.
             decision: 5 * DAYS,
             confirm: 3,
+            enactment: 1,
+            approval: MAJORITY,
+            support: QUICK_SUPPORT,
+        },
+        Row {
+            id: 12,
+            name: name("frozen_disputes"),
+            // A dispute each: a network whose committees fail has many at once, and none may wait for another.
+            max_deciding: 100,
+            // As much as the least slash, so that neither side is priced out of its own case.
+            deposit: 100 * OPEN,
+            prepare: 2,
+            // Voters have to recompute or hear who did; and what is frozen meanwhile is somebody's pay.
+            decision: 14 * DAYS,
+            confirm: 6,
             enactment: 1,
             approval: MAJORITY,
             support: QUICK_SUPPORT,
@@ -235,6 +250,7 @@ impl TracksInfo<Balance, BlockNumber> for Tracks {
                 Origin::WhitelistedCaller => 1,
                 Origin::ParametersAdmin => 10,
                 Origin::StakingAdmin => 11,
+                Origin::FrozenDisputes => 12,
                 Origin::Treasurer => 20,
                 Origin::BigSpender => 21,
                 Origin::MediumSpender => 22,

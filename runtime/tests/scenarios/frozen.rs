@@ -55,6 +55,7 @@ fn pallet_indices_and_names_should_not_move() {
         (94, "Channels"),
         (95, "Attribution"),
         (96, "OpenStaking"),
+        (97, "Committees"),
     ];
     let mut actual: Vec<_> = AllPalletsWithSystem::infos()
         .into_iter()
@@ -105,6 +106,7 @@ fn tracks_should_not_move() {
             (1, "whitelisted_caller"),
             (10, "parameters"),
             (11, "staking_admin"),
+            (12, "frozen_disputes"),
             (20, "treasurer"),
             (21, "big_spender"),
             (22, "medium_spender"),

@@ -1,6 +1,7 @@
 //! The runtime as a whole: presets become chains, blocks are made, people act.
 
 mod chain;
+mod committees;
 mod eras;
 mod frozen;
 mod genesis;

@@ -2,13 +2,19 @@
 
 use codec::Encode;
 use openledger_attribution::{
-    batch::{BatchHeader, CreditLeaf, CreditsHeader},
+    attribution::Attribution,
+    batch::{BatchHeader, CreditLeaf, CreditsHeader, PartLeaf},
+    committee::{Computed, Subject, Vote},
     fee::{Mix, Parts, Tariff},
     index::IndexRules,
     record::{RecordId, RecordLeaf, VersionLeaf},
     sketch::Layout,
     tree::{Opening, Range, Root},
-    verdict::{BatchEvidence, Duplicate, IndexEvidence, Reveal, VersionEvidence, VersionRecord, Wanted},
+    verdict::{
+        AnswerProof, Audit, AuditShown, BatchEvidence, BatchQuestion, Duplicate, IndexEvidence, IndexQuestion, Reveal,
+        RevealedReceipt, VersionEvidence, VersionRecord, Wanted,
+    },
+    voucher::{Mode, Signature, Terms, Voucher},
     wire::Object,
 };
 use openledger_protocol::{
@@ -459,6 +465,128 @@ fn calls_should_be_what_the_runtime_decodes() {
         A::forfeit_draws { batch: 3 },
     );
 
+    let leaf = || Opening {
+        index: 0,
+        leaf: openledger_attribution::batch::ReceiptLeaf {
+            channel: 1,
+            cumulative: 2,
+            fee: 3,
+            receipt: HASH,
+            running: Parts::default(),
+        },
+        path: vec![],
+    };
+    let receipt = openledger_attribution::receipt::Receipt {
+        worker: WHO,
+        voucher: Voucher {
+            genesis: HASH,
+            channel: 1,
+            accepted: 2,
+            previous: HASH,
+            most: 3,
+            expiry: 4,
+            terms: HASH,
+        },
+        signature: Signature::Sr25519([1; 64]),
+        terms: Terms {
+            model: 1,
+            generation: 2,
+            index: HASH,
+            tariff: header.tariff,
+            mode: Mode::Fast,
+            prompt: HASH,
+            parameters: HASH,
+            seed: 3,
+        },
+        input_tokens: 1,
+        output_tokens: 2,
+        fee: 3,
+        output: HASH,
+        attribution: HASH,
+    };
+    let question = || Box::new(BatchQuestion::Output(RevealedReceipt { leaf: leaf(), receipt }));
+    same(
+        calls::attribution::ask(3, &HASH, question()),
+        A::ask {
+            batch: 3,
+            salt: HASH,
+            question: question(),
+        },
+    );
+    same(
+        calls::attribution::ask_index(&HASH, &HASH, Box::new(IndexQuestion::Training([]))),
+        A::ask_index {
+            index: HASH,
+            salt: HASH,
+            question: Box::new(IndexQuestion::Training([])),
+        },
+    );
+    same(calls::attribution::draw_audit(3), A::draw_audit { batch: 3 });
+    let audit = || {
+        Box::new(Audit {
+            part: Opening {
+                index: 0,
+                leaf: PartLeaf {
+                    contributor: WHO,
+                    source: 1,
+                    amount: 2,
+                },
+                path: vec![],
+            },
+            answer: AnswerProof {
+                leaf: leaf(),
+                receipt,
+                attribution: Attribution {
+                    query: HASH,
+                    list: vec![],
+                    spans: vec![],
+                    retrieved: vec![],
+                },
+                draw: None,
+            },
+            shown: AuditShown::Nothing([]),
+        })
+    };
+    same(
+        calls::attribution::show_audit(3, audit()),
+        A::show_audit {
+            batch: 3,
+            audit: audit(),
+        },
+    );
+    same(calls::attribution::end_audit(3), A::end_audit { batch: 3 });
+
+    use pallet_openledger_committees::Call as K;
+    same(calls::committees::join(&HASH), K::join { key: HASH });
+    same(calls::committees::leave(), K::leave {});
+    same(calls::committees::strike(&WHO), K::strike { member: WHO.into() });
+    same(calls::committees::seat(5), K::seat { case: 5 });
+    same(
+        calls::committees::commit(5, &HASH),
+        K::commit {
+            case: 5,
+            commitment: HASH,
+        },
+    );
+    let computed = || Box::new(Computed::Lanes(vec![1, -2]));
+    same(
+        calls::committees::reveal(5, Vote::Wrong, computed(), &HASH),
+        K::reveal {
+            case: 5,
+            vote: Vote::Wrong,
+            computed: computed(),
+            salt: HASH,
+        },
+    );
+    same(calls::committees::close(5), K::close { case: 5 });
+    same(
+        calls::committees::decide(5, Vote::Right),
+        K::decide {
+            case: 5,
+            vote: Vote::Right,
+        },
+    );
+
     use pallet_openledger_open_staking::Call as S;
     same(
         calls::open_staking::stake(&Pool::Worker(WHO), 5, 6),
@@ -605,6 +733,31 @@ fn values_should_be_where_clients_look_for_them() {
     at(
         storage::frozen(Pool::Datanet(5)),
         &pallet_openledger_open_staking::Frozen::<Runtime>::hashed_key_for(Pool::<AccountId>::Datanet(5)),
+    );
+    use pallet_openledger_attribution::{Asked, Audits, Questions};
+    let subject = Subject::Row { index: HASH, row: 7 };
+    at(storage::audit(5), &Audits::<Runtime>::hashed_key_for(5));
+    at(storage::question(5), &Questions::<Runtime>::hashed_key_for(5));
+    at(storage::asked(subject), &Asked::<Runtime>::hashed_key_for(subject));
+    use pallet_openledger_committees as committees;
+    let who = AccountId::from(WHO);
+    at(
+        storage::member(WHO),
+        &committees::Members::<Runtime>::hashed_key_for(&who),
+    );
+    at(
+        storage::seats_of(WHO),
+        &committees::SeatsOf::<Runtime>::hashed_key_for(&who),
+    );
+    at(
+        storage::next_case(),
+        &committees::NextCase::<Runtime>::hashed_key(),
+    );
+    at(storage::case(5), &committees::Cases::<Runtime>::hashed_key_for(5));
+    at(storage::claim(5), &committees::Claims::<Runtime>::hashed_key_for(5));
+    at(
+        storage::answer(5, 2),
+        &committees::Answers::<Runtime>::hashed_key_for(5, 2),
     );
     at(
         storage::credits(WHO),

@@ -220,7 +220,7 @@ fn a_void_index_should_not_be_disputed_again_and_who_was_second_get_the_deposit_
             Event::IndexVoided {
                 index: id(&world),
                 guilt,
-                challenger: CHALLENGER,
+                challenger: Some(CHALLENGER),
                 builder: builder(&world),
                 slashed: STAKE,
             }

@@ -3,20 +3,31 @@
 use super::{
     common::{
         plants::{plant_all, About},
-        watch::{batch_evidence, index_evidence, requests, reveal as shown, Grove},
+        watch::{
+            audit, batch_evidence, batch_questions, index_evidence, index_questions, requests, reveal as shown, Grove,
+        },
         world::World,
         Rng,
     },
     seeds,
 };
-use crate::{mock::*, BatchStage, Challenges, Committed, IndexBonds, IndexChallenges, IndexStage, Requests};
+use crate::{
+    mock::*, Audit, Audits, BatchStage, Challenges, Committed, IndexBonds, IndexChallenges, IndexStage, Questions,
+    Requests,
+};
 use frame_support::{assert_ok, storage::with_storage_layer, traits::fungible::InspectHold};
 use openledger_attribution::{
+    committee::Vote,
     hash::Hash,
-    verdict::{BatchEvidence, IndexEvidence, Wanted},
+    verdict::{BatchEvidence, BatchQuestion, IndexEvidence, IndexQuestion, Wanted},
     wire::Object,
 };
-use openledger_protocol::{batches::commitment, disputes::index_commitment};
+use openledger_protocol::{
+    batches::commitment,
+    committees::{index_question_commitment, question_commitment, Ending},
+    disputes::index_commitment,
+};
+use openledger_traits::OnVerdict;
 use sp_runtime::{AccountId32, DispatchResult};
 use std::collections::BTreeMap;
 
@@ -28,12 +39,14 @@ struct Life<'a> {
     evidence: Vec<BatchEvidence>,
     about_index: Vec<IndexEvidence>,
     wanted: Vec<(Committed, Wanted)>,
+    questions: Vec<BatchQuestion>,
+    index_questions: Vec<IndexQuestion>,
     /// What was committed to last, by whom.
     committed: BTreeMap<AccountId32, usize>,
     committed_index: BTreeMap<AccountId32, usize>,
 }
 
-const KINDS: u64 = 17;
+const KINDS: u64 = 23;
 
 impl Life<'_> {
     fn act(&mut self, kind: u64, rng: &mut Rng) -> DispatchResult {
@@ -85,11 +98,54 @@ impl Life<'_> {
             13 => Attribution::draw(by.into(), 0),
             14 => Attribution::answer_draws(worker.into(), 0, Box::new(self.world.ledger.header)),
             15 => Attribution::forfeit_draws(by.into(), 0),
-            _ => {
+            16 => {
                 outside(|o| o.retired = rng.chance(50));
                 Attribution::review_index(by.into(), self.index)
             }
+            17 => {
+                let question = &self.questions[rng.below(self.questions.len() as u64) as usize];
+                let commitment = question_commitment(&who.clone().into(), 0, &SALT, question);
+                Attribution::challenge(by.clone().into(), 0, commitment)?;
+                advance(1);
+                Attribution::ask(by.into(), 0, SALT, Box::new(question.clone()))
+            }
+            18 => {
+                let question = &self.index_questions[rng.below(self.index_questions.len() as u64) as usize];
+                let commitment =
+                    index_question_commitment(&who.clone().into(), &self.index, &SALT, question);
+                Attribution::challenge_index(by.clone().into(), self.index, commitment)?;
+                advance(1);
+                Attribution::ask_index(by.into(), self.index, SALT, Box::new(question.clone()))
+            }
+            19 => Attribution::draw_audit(by.into(), 0),
+            20 => match audit(self.world, &self.world.randomness) {
+                Some(proof) => Attribution::show_audit(by.into(), 0, Box::new(proof)),
+                None => Ok(()),
+            },
+            21 => Attribution::end_audit(by.into(), 0),
+            _ => {
+                let ending = match rng.below(6) {
+                    0 => Ending::Decided(Vote::Wrong),
+                    1 => Ending::Unseated,
+                    _ => Ending::Decided(Vote::Right),
+                };
+                end_case(ending)
+            }
         }
+    }
+
+    /// Brings every case and the audit to an end.
+    fn finish_cases(&self) {
+        let by = || Some(CHALLENGER).into();
+        for _ in 0..2 {
+            let _ = with_storage_layer(|| Attribution::draw_audit(by(), 0));
+            advance(2 * EPOCH + REVEAL);
+            let _ = with_storage_layer(|| Attribution::end_audit(by(), 0));
+        }
+        while Questions::<Test>::iter().next().is_some() {
+            end_case(Ending::Decided(Vote::Right)).unwrap();
+        }
+        assert!(matches!(Audits::<Test>::get(0), None | Some(Audit::Done)));
     }
 
     /// Ends everything that is open.
@@ -99,6 +155,7 @@ impl Life<'_> {
         let _ = with_storage_layer(|| Attribution::draw(by(), 0));
         advance(ANSWER + REVEAL + PROVE + 1);
         let _ = with_storage_layer(|| Attribution::forfeit_draws(by(), 0));
+        self.finish_cases();
         for (of, wanted) in Requests::<Test>::iter_keys().collect::<Vec<_>>() {
             assert_ok!(Attribution::end_request(by(), of, wanted));
         }
@@ -123,6 +180,16 @@ impl Life<'_> {
         }
         advance(RETENTION);
         assert_ok!(Attribution::forget(by(), 0));
+    }
+}
+
+/// Some case ends.
+fn end_case(ending: Ending) -> DispatchResult {
+    match Questions::<Test>::iter().next() {
+        Some((case, question)) => {
+            <Attribution as OnVerdict<AccountId32>>::ended(case, &question.subject, ending)
+        }
+        None => Ok(()),
     }
 }
 
@@ -157,10 +224,13 @@ fn any_life_should_add_up_and_leave_nothing_behind() {
                 wanted: of(false, Committed::Batch(0))
                     .chain(of(true, Committed::Index(index)))
                     .collect(),
+                questions: batch_questions(&world),
+                index_questions: index_questions(&world),
                 committed: BTreeMap::new(),
                 committed_index: BTreeMap::new(),
             };
             let issued = Balances::total_issuance();
+            outside(|o| o.are_enough = rng.chance(60));
             if rng.chance(90) {
                 submitted += u32::from(submit(&world).is_ok());
             }

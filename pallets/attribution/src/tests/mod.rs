@@ -2,6 +2,8 @@
 #[allow(clippy::all, unused_imports)]
 pub(crate) mod common;
 
+mod ask;
+mod audit;
 mod challenge;
 mod credit;
 mod index;

@@ -1,3 +1,4 @@
+mod attesters;
 mod bonds;
 mod deliver;
 mod draws;

@@ -94,7 +94,7 @@ impl AnswerProof {
     }
 
     /// The query sketch, checked against its root; or the finding that it cannot be one.
-    fn query(&self, rule: &Rule, query: &Sketch) -> Result<Option<Flaw>, Doubt> {
+    pub(super) fn query(&self, rule: &Rule, query: &Sketch) -> Result<Option<Flaw>, Doubt> {
         let leaves = query.leaves(rule).ok_or(Doubt::Object)?;
         let root = Tree::new(&leaves).map_err(|_| Doubt::Object)?.root();
         if root.hash::<SketchLeaf>() != self.attribution.query {

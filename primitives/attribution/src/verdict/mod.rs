@@ -11,13 +11,15 @@
 //! *Facts* are what the judge trusts: headers from state and what the chain knows. Evidence comes from
 //! anyone. A verdict is [`Guilty`](Verdict::Guilty) only if no honest object of those facts admits the
 //! evidence; anything else, from a path that does not verify to a claim that turns out right, is
-//! [`NotProven`](Verdict::NotProven). What only floating point can tell is left to the comparisons of
-//! [`committee`](crate::committee).
+//! [`NotProven`](Verdict::NotProven). What only floating point can tell is opened as a [`BatchQuestion`] or an
+//! [`IndexQuestion`] and put before a [`committee`](crate::committee), whose verdict is
+//! [`Guilt::Recomputed`].
 
 mod answer;
 mod batch;
 mod credit;
 mod index;
+mod question;
 mod reveal;
 mod span;
 mod suffix;
@@ -32,6 +34,9 @@ pub use credit::{
     PartOfForfeit,
 };
 pub use index::{BasisPair, BasisShape, CorpusRecord, IndexOrder, RowBytes, RowPlace};
+pub use question::{
+    AskedBasis, AskedQuery, AskedRow, Audit, AuditDraw, AuditShown, Audited, AuditedQuery, BatchQuestion, IndexQuestion,
+};
 pub use reveal::{
     judge_reveal, Reveal, RevealFacts, RevealedAttribution, RevealedDraw, RevealedReceipt, Wanted,
 };
@@ -47,6 +52,7 @@ pub use version::{
 use crate::{
     attribution::ShapeFlaw,
     batch::{BatchFlaw, BatchHeader, ChannelLeaf, CreditLeaf, CreditsHeader, PartLeaf, ReceiptLeaf},
+    committee::Subject,
     hash::Hash,
     index::{HeaderFlaw, IndexHeader, IndexLeaf},
     receipt::ReceiptFlaw,
@@ -282,6 +288,43 @@ guilt! {
     Duplicate = "an earlier contribution has the same record",
     /// What was asked for was not revealed in time.
     Withheld = "what was asked for was not revealed in time",
+    /// A committee recomputed what was committed to, and it comes out differently.
+    Recomputed(Asked) = "a committee that recomputed it got something else",
+}
+
+/// What kind of thing a committee found to be wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "scale",
+    derive(codec::Encode, codec::Decode, codec::DecodeWithMemTracking)
+)]
+#[cfg_attr(feature = "scale", derive(scale_info::TypeInfo, codec::MaxEncodedLen))]
+pub enum Asked {
+    /// The sketch of a row.
+    Row,
+    /// Bases or eigenvalues.
+    Basis,
+    /// An adapter.
+    Training,
+    /// A query sketch.
+    Query,
+    /// Retrieved records.
+    Ranks,
+    /// An answer.
+    Output,
+}
+
+impl From<&Subject> for Asked {
+    fn from(subject: &Subject) -> Self {
+        match subject {
+            Subject::Row { .. } => Self::Row,
+            Subject::Basis { .. } => Self::Basis,
+            Subject::Training { .. } => Self::Training,
+            Subject::Query { .. } => Self::Query,
+            Subject::Ranks { .. } => Self::Ranks,
+            Subject::Output { .. } => Self::Output,
+        }
+    }
 }
 
 /// What the judge of a batch trusts.
@@ -310,7 +353,7 @@ impl<'a> BatchFacts<'a> {
         self.credits.ok_or(Doubt::Facts)
     }
 
-    fn belong_together(&self) -> bool {
+    pub(crate) fn belong_together(&self) -> bool {
         let batch = self.batch.hash();
         self.index.hash() == self.batch.index && self.credits.is_none_or(|credits| credits.batch == batch)
     }

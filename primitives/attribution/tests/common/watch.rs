@@ -763,6 +763,91 @@ pub fn reveal(world: &World, wanted: &Wanted) -> Option<Reveal> {
     })
 }
 
+/// Everything that a committee can be asked about the batch.
+pub fn batch_questions(world: &World) -> Vec<BatchQuestion> {
+    let receipts = Grove::new(&world.settled.receipts);
+    let draws = Grove::new(&world.ledger.answers);
+    let mut questions = Vec::new();
+    for answer in answer_proofs(world, &receipts, &draws) {
+        let at = answer.leaf.index as usize;
+        questions.push(BatchQuestion::Ranks(answer.clone()));
+        questions.push(BatchQuestion::Query(AskedQuery {
+            answer,
+            layout: world.index.layout.clone(),
+            query: world.answers[at].query.clone(),
+        }));
+    }
+    for (at, leaf) in receipts.all().into_iter().enumerate() {
+        let receipt = world.answers[at].receipt;
+        questions.push(BatchQuestion::Output(RevealedReceipt { leaf, receipt }));
+    }
+    questions
+}
+
+/// Everything that a committee can be asked about the index.
+pub fn index_questions(world: &World) -> Vec<IndexQuestion> {
+    let index = &world.index;
+    let layout = || index.layout.clone();
+    let mut questions = vec![IndexQuestion::Training([])];
+    for row in Grove::new(&index.rows).all() {
+        let layout = layout();
+        questions.push(IndexQuestion::Row(AskedRow { layout, row }));
+    }
+    let bases = Grove::new(&index.bases);
+    let mut start = 0;
+    for (module, shape) in index.layout.modules.iter().enumerate() {
+        let (rows, columns) = (usize::from(shape.rows), usize::from(shape.columns));
+        start += rows + columns;
+        if start + rows <= bases.leaves.len() {
+            questions.push(IndexQuestion::Basis(AskedBasis {
+                layout: layout(),
+                module: module as u16,
+                spectra: bases.range(start, start + rows),
+            }));
+        }
+        start += rows;
+    }
+    questions
+}
+
+/// What the worker shows for the audit of its batch, whatever that draws.
+pub fn audit(world: &World, randomness: &openledger_attribution::hash::Hash) -> Option<Audit> {
+    let facts = batch_facts(world);
+    let draw = AuditDraw::new(&facts, randomness)?;
+    let mut before = 0;
+    let at = world.ledger.parts.iter().position(|part| {
+        before += part.amount;
+        draw.position < before
+    })?;
+    let part = Grove::new(&world.ledger.parts).open(at)?;
+    let receipts = Grove::new(&world.settled.receipts);
+    let draws = Grove::new(&world.ledger.answers);
+    let answer = answer_proofs(world, &receipts, &draws)
+        .into_iter()
+        .find(|answer| match &answer.draw {
+            Some(draw) => draw.index == part.leaf.source,
+            None => answer.leaf.index == part.leaf.source,
+        })?;
+    let mut audit = Audit {
+        part,
+        answer,
+        shown: AuditShown::Nothing([]),
+    };
+    use openledger_attribution::attribution::Piece;
+    if let Piece::Listed(entry) = audit.piece(&facts, &draw).ok()? {
+        let layout = world.index.layout.clone();
+        audit.shown = if draw.of_row {
+            let row = audit.answer.attribution.list[entry].row as usize;
+            let row = Grove::new(&world.index.rows).open(row)?;
+            AuditShown::Row(AskedRow { layout, row })
+        } else {
+            let query = world.answers[audit.answer.leaf.index as usize].query.clone();
+            AuditShown::Query(AuditedQuery { layout, query })
+        };
+    }
+    Some(audit)
+}
+
 /// Requests for everything that the batch's headers (or the index's) claim to have; of long trees the ends
 /// and the middle.
 pub fn requests(world: &World, of_index: bool) -> Vec<Wanted> {

@@ -2,6 +2,16 @@
 //!
 //! A member recomputes and compares with one of the functions here or in [`sketch`](crate::sketch) and
 //! [`bases`](crate::bases); all take integers. Its vote is first committed as [`vote_hash`], then revealed.
+//!
+//! The chain does the same comparison again: it holds the [`Claim`] that a case is about, a member reveals what
+//! it [`Computed`], and [`Claim::vote`] says whether that agrees. So a vote can never be other than a member's
+//! own numbers say. Who sits is drawn by [`draw_seats`].
+
+mod claim;
+mod seats;
+
+pub use claim::{Chosen, Claim, ClaimedSketch, ClaimedSpectra, Computed, OwnSpectra, Subject};
+pub use seats::{draw_seats, rank, Candidate, BOND_UNIT};
 
 use crate::{
     attribution::Retrieved,
@@ -137,8 +147,13 @@ pub fn verifiable_output_agrees(claimed: &[u32], recomputed: &[u32]) -> bool {
 /// fixed point that `tau` shares.
 pub fn fast_output_agrees(gaps: &[u32], tau: u32) -> bool {
     let within = gaps.iter().filter(|gap| **gap <= tau).count();
-    let [within, all] = [within, gaps.len()].map(|n| u128::try_from(n).unwrap_or(u128::MAX));
-    within.saturating_mul(1_000) >= all.saturating_mul(995)
+    let [within, all] = [within, gaps.len()].map(|n| u64::try_from(n).unwrap_or(u64::MAX));
+    enough_within(within, all)
+}
+
+/// Whether so many of all positions are 99.5% or more.
+pub fn enough_within(within: u64, all: u64) -> bool {
+    u128::from(within).saturating_mul(1_000) >= u128::from(all).saturating_mul(995)
 }
 
 /// Whether a re-executed training segment ends in the committed state: the same hash of adapter and

@@ -1,0 +1,6 @@
+mod draw;
+mod invariants;
+mod membership;
+mod money;
+mod rounds;
+mod votes;
