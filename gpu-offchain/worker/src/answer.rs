@@ -163,6 +163,7 @@ fn generate(
         return Ok(()); // nothing was delivered, nothing is owed
     }
     kill_point!("answer-generated");
+    worker.db.set_parameters(voucher, &parameters.bytes())?;
     let answer = AnswerRow {
         voucher: payment.voucher,
         signature: payment.signature,

@@ -12,7 +12,7 @@ use openledger_attribution::{
     sketch::Sketch,
     verdict::Wanted,
 };
-use openledger_influence::{available_threads, cpu_backend};
+use openledger_influence::{available_threads, cpu_backend, Gradient};
 use openledger_model::Example;
 use std::path::Path;
 
@@ -69,20 +69,7 @@ pub struct ByInfluence;
 
 impl Attribute for ByInfluence {
     fn attribute(&self, served: &Served, prompt: &[u32], output: &[u32]) -> Result<Attributed> {
-        let mut gradient = served.sketcher.start();
-        if !output.is_empty() {
-            let factors = served.factors.factors(&Example::answer(prompt, output))?;
-            for module in &factors.modules {
-                let position = served.sketcher.module(&module.name).ok_or_else(|| {
-                    Error::Internal(format!(
-                        "module {} has factors and no place in the index",
-                        module.name
-                    ))
-                })?;
-                gradient.add(position, &module.x, &module.delta)?;
-            }
-        }
-        let query = served.index.query(&gradient.finish())?;
+        let query = served.index.query(&gradient(served, prompt, output)?)?;
         let attribution = served
             .index
             .attribute(&query, cpu_backend(), available_threads())?;
@@ -91,4 +78,22 @@ impl Attribute for ByInfluence {
             query: query.sketch,
         })
     }
+}
+
+/// The gradient of an answer.
+pub fn gradient(served: &Served, prompt: &[u32], output: &[u32]) -> Result<Gradient> {
+    let mut gradient = served.sketcher.start();
+    if !output.is_empty() {
+        let factors = served.factors.factors(&Example::answer(prompt, output))?;
+        for module in &factors.modules {
+            let position = served.sketcher.module(&module.name).ok_or_else(|| {
+                Error::Internal(format!(
+                    "module {} has factors and no place in the index",
+                    module.name
+                ))
+            })?;
+            gradient.add(position, &module.x, &module.delta)?;
+        }
+    }
+    Ok(gradient.finish())
 }

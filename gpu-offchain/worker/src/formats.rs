@@ -115,12 +115,17 @@ pub struct Parameters {
 impl Parameters {
     /// What `Terms.parameters` is: keccak of `OpenLedger parameters 1` and the numbers, big-endian.
     pub fn hash(&self) -> Hash {
+        keccak(&[&self.bytes()])
+    }
+
+    /// What is hashed.
+    pub fn bytes(&self) -> Vec<u8> {
         let mut bytes = b"OpenLedger parameters 1".to_vec();
         self.max_tokens.write(&mut bytes);
         self.temperature.to_bits().write(&mut bytes);
         self.top_p.to_bits().write(&mut bytes);
         self.stop.write(&mut bytes);
-        keccak(&[&bytes])
+        bytes
     }
 }
 

@@ -3,7 +3,7 @@
 //! A job's row is stored before the hook is answered, its outcome before the hook can see it. Between the two nothing
 //! needs to survive: training starts over (it gives the same adapter), an index build goes on where it was.
 
-mod index;
+pub(crate) mod index;
 mod progress;
 mod train;
 
@@ -222,7 +222,7 @@ fn publish(from: &Path, to: &Path) -> Result<()> {
 }
 
 /// The adapter of a generation: from its folder, else from the block that its trainer published.
-fn adapter(worker: &Worker, generation: &Generation<Account>) -> Result<Adapter> {
+pub(crate) fn adapter(worker: &Worker, generation: &Generation<Account>) -> Result<Adapter> {
     let hash = generation.adapter;
     if !worker.config.adapter_dir(&hash).is_dir() {
         let cid = Cid::from_bytes(&generation.adapter_cid)

@@ -24,9 +24,11 @@ macro_rules! kill_point {
 
 pub mod answer;
 pub mod attribute;
+mod audit;
 mod bar;
 pub mod batch;
 pub mod cli;
+pub mod committee;
 pub mod dataset;
 pub mod db;
 pub mod draws;
@@ -107,6 +109,7 @@ pub async fn run(
         tokio::spawn(jobs::serve(worker.clone())),
         tokio::spawn(batch::run(worker.clone())),
         tokio::spawn(reveal::run(worker.clone())),
+        tokio::spawn(committee::run(worker.clone())),
     ];
     let (tell, told) = oneshot::channel();
     let stop = async {

@@ -2,6 +2,7 @@
 
 mod batches;
 mod chat;
+mod committees;
 mod content;
 mod indexes;
 mod page;
@@ -61,6 +62,7 @@ pub fn router(worker: Arc<Worker>) -> Router {
         .route("/v1/indexes/{hash}/corpus", get(indexes::corpus))
         .route("/v1/indexes/{hash}/bases", get(indexes::bases))
         .route("/v1/indexes/{hash}/sources", get(indexes::sources))
+        .route("/v1/committees/{case}", get(committees::handed))
         .route("/v1/records/{contribution}/{index}", get(indexes::record))
         .layer(DefaultBodyLimit::max(MOST_BODY))
         .merge(blocks)

@@ -5,16 +5,18 @@ use crate::{
     dataset::{windows, Dataset},
     db::ModelRow,
     error::{Error, Result},
+    fetch,
     models::sketcher,
     state::Worker,
 };
 use openledger_attribution::{hash::NONE, record::RecordId, verbatim::Verbatim, wire::Object};
 use openledger_backend_cpu::Cpu;
 use openledger_influence::{available_threads, Gradient, Index, IndexBuilder, IndexPlan, Sketcher, Unit};
-use openledger_model::Example;
+use openledger_model::{Adapter, Example};
 use openledger_protocol::{
     compute::{hook::Assigned, Outcome},
-    Hash,
+    models::Generation,
+    Account, Hash,
 };
 use openledger_trainer::{FactorModel, Factors};
 use std::{collections::BTreeMap, sync::Arc};
@@ -23,7 +25,7 @@ use std::{collections::BTreeMap, sync::Arc};
 type Key = (u32, RecordId);
 
 /// Gradients of a record's units, its factors computed once.
-struct Units<'a> {
+pub(crate) struct Units<'a> {
     factors: FactorModel<Cpu<f32>>,
     sketcher: &'a Sketcher,
     examples: BTreeMap<Key, &'a Example>,
@@ -32,9 +34,34 @@ struct Units<'a> {
     current: Option<(Key, Vec<(usize, Factors)>)>,
 }
 
-impl Units<'_> {
+impl<'a> Units<'a> {
+    /// Of the records of a generation that was trained to this adapter.
+    pub(crate) fn new(
+        worker: &Worker,
+        generation: &Generation<Account>,
+        adapter: &Adapter,
+        sketcher: &'a Sketcher,
+        data: &'a Dataset,
+    ) -> Result<Self> {
+        let mut examples = BTreeMap::new();
+        for (source, version) in (0u32..).zip(&data.versions) {
+            for (leaf, example) in &version.records {
+                if let Some(example) = example {
+                    examples.insert((source, leaf.record), example);
+                }
+            }
+        }
+        Ok(Self {
+            factors: FactorModel::new(worker.base.net.clone(), adapter)?,
+            sketcher,
+            examples,
+            context: context(worker, generation),
+            current: None,
+        })
+    }
+
     /// The unit's part of its record's gradient: that of its tokens' positions.
-    fn gradient(&mut self, unit: &Unit) -> Result<Gradient> {
+    pub(crate) fn gradient(&mut self, unit: &Unit) -> Result<Gradient> {
         let key = (unit.source, unit.record);
         if self.current.as_ref().is_none_or(|(current, _)| *current != key) {
             let example = self.examples.get(&key).ok_or_else(|| {
@@ -60,6 +87,18 @@ impl Units<'_> {
             }
         }
         Ok(gradient.finish())
+    }
+}
+
+/// The records of a generation, those that are not here fetched from `url`.
+pub(crate) async fn records(worker: &Worker, generation: &Generation<Account>, url: &str) -> Result<Dataset> {
+    let load = || Dataset::load(&*worker.ledger, &worker.store, &worker.base.tokenizer, generation);
+    match load().await {
+        Err(Error::NotReady(_)) => {
+            fetch::records(worker, url, generation).await?;
+            load().await
+        }
+        loaded => loaded,
     }
 }
 
@@ -98,21 +137,7 @@ pub(super) async fn index(
             retrieval: NONE,
         };
         let sketcher = sketcher(&adapter, &generation.rules, &seed)?;
-        let mut examples = BTreeMap::new();
-        for (source, version) in (0u32..).zip(&data.versions) {
-            for (leaf, example) in &version.records {
-                if let Some(example) = example {
-                    examples.insert((source, leaf.record), example);
-                }
-            }
-        }
-        let mut units = Units {
-            factors: FactorModel::new(worker.base.net.clone(), &adapter)?,
-            sketcher: &sketcher,
-            examples,
-            context: context(&worker, &generation),
-            current: None,
-        };
+        let mut units = Units::new(&worker, &generation, &adapter, &sketcher, &data)?;
         let dir = worker.config.build_dir(model, number, &seed);
         let mut builder = IndexBuilder::open(&dir, &plan, &sketcher)?;
         let bar = worker.config.progress_bar;

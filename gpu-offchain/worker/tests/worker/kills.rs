@@ -20,7 +20,7 @@ const EXIT_AT: &str = "OPENLEDGER_WORKER_EXIT_AT";
 /// Draws of a life's batches.
 const SAMPLE: &str = "OPENLEDGER_TEST_SAMPLE";
 
-const POINTS: [&str; 18] = [
+const POINTS: [&str; 20] = [
     "job-stored",
     "adapter-trained",
     "adapter-saved",
@@ -37,6 +37,8 @@ const POINTS: [&str; 18] = [
     "batch-noted",
     "reveal-built",
     "reveal-submitted",
+    "audit-drawn",
+    "audit-shown",
     "batch-settled",
     "batch-credited",
 ];
@@ -100,7 +102,7 @@ struct End {
     batches: u64,
     batch: String,
     credits: Vec<Option<u128>>,
-    calls: [usize; 6],
+    calls: [usize; 8],
 }
 
 fn end(dir: &Path) -> End {
@@ -123,7 +125,7 @@ fn end(dir: &Path) -> End {
             batch.stage
         ),
         credits: [1, 2].map(|n| chain.get(storage::credits([n; 32]))).to_vec(),
-        calls: [0, 1, 2, 12, 14, 15].map(|call| chain.calls(95, call)),
+        calls: [0, 1, 2, 12, 14, 15, 19, 20].map(|call| chain.calls(95, call)),
     }
 }
 
@@ -134,7 +136,7 @@ fn new_dir(name: &str) -> PathBuf {
 }
 
 /// Lives undisturbed, then once for each point with a kill there, and compares the ends.
-fn killed_at(points: &[&str], sample: u16, calls: [usize; 6]) {
+fn killed_at(points: &[&str], sample: u16, calls: [usize; 8]) {
     let undisturbed = new_dir(&format!("undisturbed-{sample}"));
     let (status, log) = live(&undisturbed, None, sample);
     assert!(status.success(), "{log}");
@@ -161,10 +163,10 @@ fn killed_at(points: &[&str], sample: u16, calls: [usize; 6]) {
 
 #[test]
 fn killed_anywhere_it_ends_the_same() {
-    killed_at(&POINTS, 0, [1, 1, 1, 1, 0, 0]);
+    killed_at(&POINTS, 0, [1, 1, 1, 1, 0, 0, 1, 1]);
 }
 
 #[test]
 fn killed_between_the_draws_it_ends_the_same() {
-    killed_at(&SAMPLING, 3, [1, 1, 1, 1, 1, 1]);
+    killed_at(&SAMPLING, 3, [1, 1, 1, 1, 1, 1, 1, 1]);
 }

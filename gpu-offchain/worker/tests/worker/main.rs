@@ -6,5 +6,6 @@ mod doors;
 mod kills;
 mod refusals;
 mod reveals;
+mod seats;
 mod whole;
 mod world;
