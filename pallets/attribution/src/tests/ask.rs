@@ -460,10 +460,21 @@ fn plant(kind: u64, world: &mut World, rng: &mut Rng) -> Option<Subject> {
                 .sum();
             let shape = world.index.layout.modules[usize::from(module)];
             let start = before + u64::from(shape.rows) + u64::from(shape.columns);
+            let spectra = world
+                .index
+                .bases
+                .iter()
+                .skip(start as usize)
+                .map_while(|leaf| match leaf {
+                    BasisLeaf::Spectrum(spectrum) => Some(spectrum.exponent),
+                    BasisLeaf::Vector(_) => None,
+                });
+            let top = spectra.max()?;
             match world.index.bases.get_mut(start as usize)? {
+                // Twice what any eigenvalue of the block can be: what is far below the damping is no lie.
                 BasisLeaf::Spectrum(spectrum) => {
-                    let value = spectrum.values.first_mut()?;
-                    *value = value.saturating_mul(2).saturating_add(1_000_000);
+                    spectrum.exponent = top.saturating_add(1);
+                    *spectrum.values.first_mut()? = u32::MAX;
                 }
                 BasisLeaf::Vector(_) => return None,
             }
