@@ -267,6 +267,44 @@ proptest! {
     }
 }
 
+/// Found by the test above: slashed while everybody leaves, then staked in again.
+#[test]
+fn a_slash_of_what_only_leaves_should_not_change_what_a_share_costs() {
+    let acts = [
+        Act::Stake {
+            who: 1,
+            pool: 0,
+            amount: OPEN,
+        },
+        Act::Unstake {
+            who: 1,
+            pool: 0,
+            permille: 1_000,
+        },
+        Act::Slash {
+            pool: 0,
+            part: Part::Permille(775),
+        },
+        Act::Stake {
+            who: 1,
+            pool: 0,
+            amount: OPEN,
+        },
+        Act::Income { pool: 0, amount: 90 },
+        Act::Blocks(29),
+        Act::Income { pool: 0, amount: 1 },
+        Act::Blocks(2),
+    ];
+    new_test_ext().execute_with(|| {
+        let mut world = World::new();
+        for act in &acts {
+            world.perform(act);
+            world.compare();
+        }
+        world.end();
+    });
+}
+
 #[test]
 fn no_hook_should_do_anything_however_many_stake() {
     use frame_support::traits::Hooks;

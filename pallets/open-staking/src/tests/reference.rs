@@ -213,8 +213,11 @@ impl Reference {
             return;
         }
         let by = (&total - exact(taken)) / total;
-        self.grow(&by);
-        self.imaginary *= &by;
+        // Without stakers the slash takes from what leaves alone, and a share still costs what it does when a pool opens.
+        if self.has_stakers() {
+            self.grow(&by);
+            self.imaginary *= &by;
+        }
         self.off_leaving *= &by;
         for part in self.parts.values_mut() {
             for (amount, _) in &mut part.leaving {
