@@ -9,7 +9,7 @@ export OPENLEDGER_NODE ?= $(CARGO_TARGET_DIR)/release/openledger-node
 # What scripts/setup.sh found out about the wasm toolchain.
 ENV := source "$${OPENLEDGER_ENV:-$${XDG_CACHE_HOME:-$$HOME/.cache}/openledger/env}"
 
-.PHONY: help setup build demo demo-once demo-kills demo-chain test clients net net-steady net-faults net-upgrade net-equivocation chain-specs bench bench-credit bench-transfers bench-verbatim cuda-kernels cuda-emulate bench-gpu bench-content bench-engine bench-serving sdk load peers bench-scores lds lds-attacks lds-lora adversary net-lies lies
+.PHONY: help setup build demo demo-once demo-kills demo-chain test clients net net-steady net-faults net-upgrade net-equivocation chain-specs bench bench-credit bench-transfers bench-verbatim cuda-kernels cuda-emulate bench-gpu bench-content bench-engine bench-serving sdk load peers bench-scores lds lds-attacks lds-lora adversary net-lies lies weights fuzz protocol-numbers metadata-hash
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 26
@@ -42,6 +42,23 @@ clients: build ## The foreign-client tests at full length
 adversary: setup ## Lies of every dispute row planted in many random worlds, and forged challenges, through the pallets: counts of each
 	@$(ENV); ATTRIBUTION_SCALE=$${SCALE:-50} SKIP_WASM_BUILD=1 cargo test --release --locked -p pallet-openledger-attribution \
 		-p pallet-openledger-datanets -p pallet-openledger-committees -- --nocapture lie honest score life withheld drawn
+
+fuzz: build ## The whole runtime under random transactions, its promises checked after each block (CALLS=1000000, SEED=N to repeat)
+	@$(ENV); export FUZZ_CALLS=$${CALLS:-1000000} FUZZ_THREADS=$$(nproc); [ -z "$${SEED:-}" ] || export FUZZ_SEED=$$SEED; \
+		cargo test --release --locked --workspace --test fuzz -- --nocapture promises
+
+protocol-numbers: build ## Bytes of state that calls leave, what hooks do with 100,000 of everything, receipts a second by the weights
+	@$(ENV); export FUZZ_BYTES=1 FUZZ_CALLS=6000 FUZZ_SEED=1 FUZZ_COPIES=100000; \
+		cargo test --release --locked --workspace --test fuzz -- --nocapture --test-threads 1; \
+		cargo test --release --locked --workspace --test scenarios -- --nocapture --test-threads 1 receipts_should dispute
+
+weights: build ## Measure the benchmarks of our pallets on the wasm and write their weights.rs (PALLETS="attribution compute" for some)
+	@$(ENV); scripts/weights.sh $(PALLETS)
+
+metadata-hash: build ## A runtime that knows the digest of its metadata: the right one is taken, another refused
+	@$(ENV); out=$(CARGO_TARGET_DIR)/metadata-hash/openledger_runtime.wasm; mkdir -p $$(dirname $$out); \
+		scripts/wasm.sh $$out metadata-hash; scripts/client-packages.sh; \
+		node tests/clients/metadata-hash.mjs $$out $$($(CARGO_TARGET_DIR)/release/openledger-runtime-tools metadata-digest --wasm $$out)
 
 net: build ## Four validators on this machine, their state shown until Ctrl-C
 	@scripts/net.sh up

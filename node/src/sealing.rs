@@ -6,8 +6,9 @@
 //! gives every block exactly the next such slot, so that a test sees the same epochs whenever it runs. A chain sealed faster
 //! than a block per slot therefore runs ahead of the wall clock.
 //!
-//! GRANDPA does not vote on a sealed chain: finality comes with the block (`instant`, `interval`) or with the request
-//! (`manual`).
+//! GRANDPA does not vote on a sealed chain: finality comes right after the block (`instant`, `interval`) or with the request
+//! (`manual`). A block that is to be final is imported first and made final in a second step, as on a network: who watches a
+//! transaction then sees it in a block before it is final.
 
 use crate::service::{BabeImport, Block, Client, Pool, SelectChain};
 use futures::{
@@ -15,6 +16,7 @@ use futures::{
     FutureExt, SinkExt, StreamExt,
 };
 use openledger_runtime::{BlockNumber, Hash, Header};
+use sc_client_api::Finalizer;
 use sc_consensus::BlockImportParams;
 use sc_consensus_babe::{
     authorship, find_pre_digest, BabeIntermediate, BabeLink, CompatibleDigestItem, Epoch, PreDigest,
@@ -298,18 +300,21 @@ pub(crate) fn start(parts: Parts<'_>, task_manager: &TaskManager) {
         None,
     );
     let for_inherents = author.clone();
+    let (to_sealer, from_requests) = mpsc::channel(0);
+    let requests = in_two_steps(client.clone(), receiver, to_sealer);
     let sealer = run_manual_seal(ManualSealParams {
         block_import,
         env,
         client,
         pool: pool.clone(),
-        commands_stream: receiver,
+        commands_stream: from_requests,
         select_chain,
         consensus_data_provider: Some(Box::new(author)),
         create_inherent_data_providers: move |parent: Hash, ()| for_inherents.clone().inherents(parent),
     });
     let tasks = task_manager.spawn_essential_handle();
     tasks.spawn_blocking("sealing", Some("block-authoring"), sealer);
+    tasks.spawn_blocking("sealing-requests", Some("block-authoring"), requests);
     match sealing {
         Sealing::None | Sealing::Manual => {}
         Sealing::Instant => {
@@ -326,6 +331,46 @@ pub(crate) fn start(parts: Parts<'_>, task_manager: &TaskManager) {
                 seal_by_interval(period, sender),
             );
         }
+    }
+}
+
+/// Passes requests on to the sealer, but makes a block final itself once it is imported: in one step with the import, watchers
+/// would hear of its finality before its existence, and BABE look in vain for its header when it tidies up.
+async fn in_two_steps(
+    client: Arc<Client>,
+    mut requests: mpsc::Receiver<Command>,
+    mut sealer: mpsc::Sender<Command>,
+) {
+    while let Some(request) = requests.next().await {
+        let Command::SealNewBlock {
+            create_empty,
+            finalize: true,
+            parent_hash,
+            sender,
+        } = request
+        else {
+            if sealer.send(request).await.is_err() {
+                return;
+            }
+            continue;
+        };
+        let (own, answer) = oneshot::channel();
+        let import = Command::SealNewBlock {
+            create_empty,
+            finalize: false,
+            parent_hash,
+            sender: Some(own),
+        };
+        if sealer.send(import).await.is_err() {
+            return;
+        }
+        let Ok(sealed) = answer.await else { return };
+        let sealed = sealed.and_then(|block| {
+            client.finalize_block(block.hash, None, true)?;
+            Ok(block)
+        });
+        // Nobody may be left to hear it.
+        let _ = sender.map(|sender| sender.send(sealed));
     }
 }
 

@@ -101,7 +101,7 @@ impl<T: Config> Charge<T::AccountId> for Pallet<T> {
     }
 }
 
-#[cfg(any(feature = "try-runtime", test))]
+#[cfg(any(feature = "std", feature = "try-runtime", test))]
 impl<T: Config> Pallet<T> {
     /// Checks the channels against each other and against what is held.
     pub fn do_try_state() -> Result<(), sp_runtime::TryRuntimeError> {

@@ -1,6 +1,6 @@
 //! What holds after every block.
 
-#![cfg(any(feature = "try-runtime", test))]
+#![cfg(any(feature = "std", feature = "try-runtime", test))]
 
 use crate::{
     bonds, Config, Deadlines, HoldReason, JobTerms, Jobs, NextJob, Pallet, Raised, Waiting, Workers,

@@ -24,9 +24,13 @@
 )]
 
 pub use pallet::*;
+pub use weights::WeightInfo;
 
+#[cfg(feature = "runtime-benchmarks")]
+mod benchmarking;
 #[cfg(test)]
 mod tests;
+pub mod weights;
 
 use frame_support::{
     traits::{Get, Randomness},
@@ -66,6 +70,8 @@ pub mod pallet {
         type Source: Randomness<Self::Hash, BlockNumberFor<Self>>;
         /// Whether this may be a chain whose draws everybody knows.
         type MayBeKnown: Get<bool>;
+        /// What the hook costs.
+        type WeightInfo: WeightInfo;
     }
 
     /// Whether everybody knows what will be drawn. Written once, at genesis.
@@ -109,11 +115,23 @@ pub mod pallet {
     #[pallet::hooks]
     impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
         fn on_initialize(_: BlockNumberFor<T>) -> Weight {
-            let db = T::DbWeight::get();
             let (now, last) = (T::Epoch::get(), Last::<T>::get());
             if last == Some(now) {
-                return db.reads(2);
+                return T::WeightInfo::within_epoch();
             }
+            Self::enter(now, last);
+            T::WeightInfo::first_of_epoch()
+        }
+
+        #[cfg(feature = "try-runtime")]
+        fn try_state(_: BlockNumberFor<T>) -> Result<(), sp_runtime::TryRuntimeError> {
+            Self::do_try_state()
+        }
+    }
+
+    impl<T: Config> Pallet<T> {
+        /// Reads what is drawn in the first block of epoch `now`, after a block in epoch `last`, and forgets old draws.
+        pub(crate) fn enter(now: u64, last: Option<u64>) {
             let value = if Known::<T>::get() {
                 keccak(&[b"OpenLedger draws of a development chain, known to everybody"])
             } else {
@@ -134,18 +152,10 @@ pub mod pallet {
                 Drawn::<T>::remove(epoch);
             }
             Oldest::<T>::put(oldest_left);
-            db.reads_writes(6, DELAY.saturating_add(REMOVED).saturating_add(3))
         }
 
-        #[cfg(feature = "try-runtime")]
-        fn try_state(_: BlockNumberFor<T>) -> Result<(), sp_runtime::TryRuntimeError> {
-            Self::do_try_state()
-        }
-    }
-
-    impl<T: Config> Pallet<T> {
         /// Checks what is kept.
-        #[cfg(any(feature = "try-runtime", test))]
+        #[cfg(any(feature = "std", feature = "try-runtime", test))]
         pub fn do_try_state() -> Result<(), sp_runtime::TryRuntimeError> {
             let (oldest, last) = (Oldest::<T>::get(), Last::<T>::get());
             ensure!(

@@ -36,6 +36,7 @@ impl Config for Test {
     type Epoch = Epoch;
     type Source = OfEpoch;
     type MayBeKnown = MayBeKnown;
+    type WeightInfo = ();
 }
 
 fn enter(epoch: u64) {
@@ -44,9 +45,12 @@ fn enter(epoch: u64) {
     DrawsPallet::do_try_state().unwrap();
 }
 
+pub(crate) fn new_test_ext() -> sp_io::TestExternalities {
+    RuntimeGenesisConfig::default().build_storage().unwrap().into()
+}
+
 fn test(run: impl FnOnce()) {
-    let storage = RuntimeGenesisConfig::default().build_storage().unwrap();
-    sp_io::TestExternalities::from(storage).execute_with(run);
+    new_test_ext().execute_with(run);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What holds after every block, to the planck.
 
-#![cfg(any(feature = "try-runtime", test))]
+#![cfg(any(feature = "std", feature = "try-runtime", test))]
 
 use crate::pallet::{Config, Due, Frozen, Held, NextEpoch, Pallet, Pools, Stakers};
 use alloc::vec::Vec;

@@ -163,7 +163,7 @@ pub mod pallet {
 
     impl<T: Config> Pallet<T> {
         /// The stored periods pass the check that genesis made.
-        #[cfg(any(feature = "try-runtime", test))]
+        #[cfg(any(feature = "std", feature = "try-runtime", test))]
         pub fn try_state_periods_are_sound() -> Result<(), sp_runtime::TryRuntimeError> {
             Periods::<T>::get()
                 .check()

@@ -38,7 +38,7 @@ impl<T: Config> Pallet<T> {
     }
 
     /// The fees account holds what is escrowed and owed, and what is owed is what is credited.
-    #[cfg(any(feature = "try-runtime", test))]
+    #[cfg(any(feature = "std", feature = "try-runtime", test))]
     pub(crate) fn try_state_fees_cover_credits() -> Result<(), sp_runtime::TryRuntimeError> {
         use sp_runtime::Saturating;
         let credited = Credits::<T>::iter_values().fold(BalanceOf::<T>::default(), |sum, amount| {

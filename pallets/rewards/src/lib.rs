@@ -328,7 +328,7 @@ pub mod pallet {
 
     impl<T: Config> Pallet<T> {
         /// Checks the ledger against the accounts.
-        #[cfg(any(feature = "try-runtime", test))]
+        #[cfg(any(feature = "std", feature = "try-runtime", test))]
         pub fn do_try_state() -> Result<(), sp_runtime::TryRuntimeError> {
             Self::try_state_pot_matches_ledger()?;
             Self::try_state_payable_covers_claims()?;
@@ -338,7 +338,7 @@ pub mod pallet {
         }
 
         /// The pot holds what it started with less what left it. Anyone may send it more.
-        #[cfg(any(feature = "try-runtime", test))]
+        #[cfg(any(feature = "std", feature = "try-runtime", test))]
         fn try_state_pot_matches_ledger() -> Result<(), sp_runtime::TryRuntimeError> {
             let gone = Released::<T>::get().saturating_add(Granted::<T>::get());
             let held = T::Currency::total_balance(&Self::pot_account());
@@ -350,7 +350,7 @@ pub mod pallet {
         }
 
         /// Whoever claims what can still be claimed is paid from the payable account.
-        #[cfg(any(feature = "try-runtime", test))]
+        #[cfg(any(feature = "std", feature = "try-runtime", test))]
         fn try_state_payable_covers_claims() -> Result<(), sp_runtime::TryRuntimeError> {
             let claims = T::Eras::claimable().map_or(BalanceOf::<T>::default(), |eras| {
                 eras.fold(BalanceOf::<T>::default(), |sum, era| {
@@ -365,7 +365,7 @@ pub mod pallet {
         }
 
         /// An era of no length would be paid nothing.
-        #[cfg(any(feature = "try-runtime", test))]
+        #[cfg(any(feature = "std", feature = "try-runtime", test))]
         fn try_state_eras_last() -> Result<(), sp_runtime::TryRuntimeError> {
             ensure!(
                 T::NominalEra::get() > 0,
@@ -375,7 +375,7 @@ pub mod pallet {
         }
 
         /// Every debt was paid.
-        #[cfg(any(feature = "try-runtime", test))]
+        #[cfg(any(feature = "std", feature = "try-runtime", test))]
         fn try_state_nothing_is_unpaid() -> Result<(), sp_runtime::TryRuntimeError> {
             ensure!(
                 Deficit::<T>::get() == BalanceOf::<T>::default(),

@@ -33,6 +33,7 @@ frame_benchmarking::define_benchmarks!(
     [pallet_openledger_committees, Committees]
     [pallet_openledger_compute, Compute]
     [pallet_openledger_datanets, Datanets]
+    [pallet_openledger_draws, Draws]
     [pallet_openledger_models, Models]
     [pallet_openledger_open_staking, OpenStaking]
     [pallet_openledger_rewards, Rewards]

@@ -27,6 +27,7 @@ impl pallet_babe::Config for Runtime {
     // pallet-session drives the epochs.
     type EpochChangeTrigger = pallet_babe::ExternalTrigger;
     type DisabledValidators = Session;
+    // The only weights the SDK publishes for it; not of nothing, as the name says.
     type WeightInfo = ();
     type MaxAuthorities = MaxAuthorities;
     type MaxNominators = MaxBackers;
@@ -37,6 +38,7 @@ impl pallet_babe::Config for Runtime {
 
 impl pallet_grandpa::Config for Runtime {
     type RuntimeEvent = RuntimeEvent;
+    // As BABE's.
     type WeightInfo = ();
     type MaxAuthorities = MaxAuthorities;
     type MaxNominators = MaxBackers;

@@ -70,6 +70,7 @@ impl pallet_openledger_draws::Config for Runtime {
     type Epoch = Epoch;
     type Source = pallet_babe::RandomnessFromOneEpochAgo<Runtime>;
     type MayBeKnown = OnDevelopmentChain;
+    type WeightInfo = pallet_openledger_draws::weights::SubstrateWeight<Runtime>;
 }
 
 impl pallet_openledger_datanets::Config for Runtime {

@@ -63,8 +63,8 @@ pub(crate) fn assert_supply() {
     );
 }
 
-/// Makes the next block with `transactions`, authored by validator 0, and returns their outcomes.
-pub(crate) fn next_block(transactions: Vec<UncheckedExtrinsic>) -> Vec<sp_runtime::ApplyExtrinsicResult> {
+/// Begins the next block, authored by validator 0.
+pub(crate) fn begin_block() {
     let number = System::block_number() + 1;
     // Genesis has a hash of its own in memory; every later block was made here.
     let parent = if number == 1 {
@@ -93,9 +93,19 @@ pub(crate) fn next_block(transactions: Vec<UncheckedExtrinsic>) -> Vec<sp_runtim
     Executive::apply_extrinsic(bare(RuntimeCall::Timestamp(now)))
         .unwrap()
         .unwrap();
-    let outcomes = transactions.into_iter().map(Executive::apply_extrinsic).collect();
+}
+
+/// Ends the block that [`begin_block`] began.
+pub(crate) fn end_block() {
     let sealed = Executive::finalize_block();
-    frame_system::BlockHash::<Runtime>::insert(number, sealed.hash());
+    frame_system::BlockHash::<Runtime>::insert(System::block_number(), sealed.hash());
+}
+
+/// Makes the next block with `transactions`, authored by validator 0, and returns their outcomes.
+pub(crate) fn next_block(transactions: Vec<UncheckedExtrinsic>) -> Vec<sp_runtime::ApplyExtrinsicResult> {
+    begin_block();
+    let outcomes = transactions.into_iter().map(Executive::apply_extrinsic).collect();
+    end_block();
     outcomes
 }
 
