@@ -109,7 +109,7 @@ impl<T: Config> Pallet<T> {
     /// Claims and answers are kept for exactly the cases that there are.
     fn try_state_kept() -> Result<(), TryRuntimeError> {
         ensure!(
-            Claims::<T>::iter_keys().all(|id| Cases::<T>::contains_key(id))
+            Claims::<T>::iter_keys().all(Cases::<T>::contains_key)
                 && Cases::<T>::iter_keys().all(Claims::<T>::contains_key),
             "committees: a claim is of no case, or a case has none"
         );

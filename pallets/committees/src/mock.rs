@@ -64,12 +64,12 @@ parameter_types! {
     pub storage Size: u32 = 5;
     pub storage Quorum: u32 = 4;
     /// The workers: in the state, so that what fails leaves no trace.
-    pub storage Workers: BTreeMap<AccountId, Worker> = BTreeMap::new();
+    pub(crate) storage Workers: BTreeMap<AccountId, Worker> = BTreeMap::new();
 }
 
 /// A worker of the list.
 #[derive(Clone, Debug, codec::Encode, codec::Decode)]
-pub struct Worker {
+pub(crate) struct Worker {
     pub(crate) bond: u128,
     pub(crate) open: u128,
     /// What of the bond came in this block or later counts for nothing before it.

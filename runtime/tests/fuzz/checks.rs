@@ -3,7 +3,7 @@
 use crate::{chain, episode::Tallies, play::is_own};
 use frame_support::{
     dispatch::DispatchClass,
-    traits::{Get, GetCallMetadata, PalletsInfoAccess},
+    traits::{GetCallMetadata, PalletsInfoAccess},
 };
 use openledger_runtime::*;
 use sp_runtime::TryRuntimeError;

@@ -9,7 +9,7 @@ use crate::{
 };
 use frame_support::{
     dispatch::{DispatchClass, GetDispatchInfo},
-    traits::{Get, GetCallMetadata, UnfilteredDispatchable, WhitelistedStorageKeys},
+    traits::{GetCallMetadata, UnfilteredDispatchable, WhitelistedStorageKeys},
     weights::Weight,
 };
 use frame_system::offchain::CreateAuthorizedTransaction;

@@ -9,6 +9,7 @@ use sp_core::{
         OffchainDbExt, OffchainWorkerExt, TransactionPoolExt,
     },
     traits::{CallContext, ReadRuntimeVersionExt, RuntimeCode, WrappedRuntimeCode},
+    Hasher,
 };
 use sp_externalities::Extensions;
 use sp_keystore::{testing::MemoryKeystore, KeystoreExt};
@@ -36,7 +37,7 @@ impl Wasm {
     pub(crate) fn read(path: &Path) -> Result<Self, String> {
         let code =
             std::fs::read(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
-        let hash = sp_core::hashing::blake2_256(&code).to_vec();
+        let hash = sp_core::Blake2Hasher::hash(&code).as_bytes().to_vec();
         Ok(Wasm {
             code,
             hash,

@@ -78,9 +78,12 @@ fn asked_world(wanted: fn(&BatchQuestion) -> bool) -> (World, BatchQuestion) {
         .unwrap()
 }
 
+/// Whether a question is one that is wanted.
+type Wanted = fn(&BatchQuestion) -> bool;
+
 #[test]
 fn a_batch_refuted_by_a_committee_should_be_condemned_and_paid_for() {
-    let kinds: [(fn(&BatchQuestion) -> bool, Kind); 3] = [
+    let kinds: [(Wanted, Kind); 3] = [
         (|q| matches!(q, BatchQuestion::Query(_)), Kind::Query),
         (|q| matches!(q, BatchQuestion::Ranks(_)), Kind::Ranks),
         (|q| matches!(q, BatchQuestion::Output(_)), Kind::Output),
