@@ -7,4 +7,5 @@ mod frozen;
 mod genesis;
 mod protocol;
 mod referenda;
+mod stakes;
 mod weights;
