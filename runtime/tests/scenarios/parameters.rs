@@ -446,6 +446,9 @@ fn governed(out: &mut String) {
     });
 }
 
+/// A number of a set of periods.
+type Field = fn(&PeriodSet) -> u64;
+
 fn periods(out: &mut String) {
     out.push_str(
         "\n## What genesis fixes\n\nA governance hour and day are so many blocks; every period below that is stated in hours or days follows \
@@ -453,7 +456,7 @@ fn periods(out: &mut String) {
     );
     head(out, &["Name", "development", "local", "testnet", "main"]);
     let sets = PRESETS.map(periods_of);
-    let fields: [(&str, fn(&PeriodSet) -> u64); 6] = [
+    let fields: [(&str, Field); 6] = [
         ("`chainId`", |set| set.chain_id),
         ("`epochBlocks`", |set| set.epoch_blocks.into()),
         ("`sessionsPerEra`", |set| set.sessions_per_era.into()),
