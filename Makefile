@@ -9,7 +9,8 @@ export OPENLEDGER_NODE ?= $(CARGO_TARGET_DIR)/release/openledger-node
 # What scripts/setup.sh found out about the wasm toolchain.
 ENV := source "$${OPENLEDGER_ENV:-$${XDG_CACHE_HOME:-$$HOME/.cache}/openledger/env}"
 
-.PHONY: help setup build demo demo-once demo-kills demo-chain test clients net net-steady net-faults net-upgrade net-equivocation chain-specs bench bench-credit bench-transfers bench-verbatim cuda-kernels cuda-emulate bench-gpu bench-content bench-engine bench-serving sdk load peers bench-scores lds lds-attacks lds-lora adversary net-lies lies weights fuzz protocol-numbers metadata-hash
+# Every target is a command, none a file.
+.PHONY: $(shell sed -nE 's/^([a-z-]+):.*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 26
@@ -80,6 +81,10 @@ lies: build ## Every kind of lie told by a worker on a development node, caught 
 
 net-lies: build ## The same on four validators with eight light workers, the honest paid to the planck
 	@scripts/net.sh lies
+
+parameters: setup ## Write docs/parameters.md from the runtime
+	@$(ENV); OPENLEDGER_WRITE_PARAMETERS=1 SKIP_WASM_BUILD=1 cargo test --release --locked -p openledger-runtime --test scenarios \
+		-- parameters::the_page
 
 chain-specs: build ## Write the reviewed genesis of every preset to chain-specs/
 	@scripts/chain-specs.sh

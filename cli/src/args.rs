@@ -3,7 +3,11 @@
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use openledger_attribution::verdict::Wanted;
 use openledger_chain::{parse_account, parse_open};
-use openledger_protocol::{disputes::Committed, models::Source, Account, Hash};
+use openledger_protocol::{
+    disputes::Committed,
+    models::{Place, Source},
+    Account, Hash,
+};
 use std::path::PathBuf;
 
 /// Contribute records, train models on them, ask and pay, see who is credited for an answer, and check every number.
@@ -231,6 +235,10 @@ pub struct Train {
     /// What the work is worth to you; held until the generation can answer
     #[arg(long, value_name = "OPEN", value_parser = parse_open)]
     pub price: u128,
+    /// Start from the adapter of this generation instead of the base: model:generation, both numbers. It has to have the same
+    /// base, rank, alpha and targets; its line of ancestors shares in what the new generation earns
+    #[arg(long, value_name = "MODEL:GENERATION", value_parser = parse_place)]
+    pub parent: Option<Place>,
     /// Blocks until the work must be done
     #[arg(long, default_value_t = 1_800)]
     pub deadline: u32,
@@ -534,6 +542,13 @@ pub fn parse_wanted(text: &str) -> Result<Wanted, String> {
     })
 }
 
+/// `model:generation`.
+pub fn parse_place(text: &str) -> Result<Place, String> {
+    text.split_once(':')
+        .and_then(|(model, generation)| Some((model.parse().ok()?, generation.parse().ok()?)))
+        .ok_or_else(|| format!("`{text}` is no generation: write model:generation as numbers, like 0:1"))
+}
+
 /// Names of modules as the bits of a recipe.
 pub fn parse_targets(text: &str) -> Result<u8, String> {
     const NAMES: [&str; 7] = ["q", "k", "v", "o", "gate", "up", "down"];
@@ -613,6 +628,14 @@ mod tests {
             Committed::Index([7; 32])
         );
         assert!(parse_committed("seven").unwrap_err().contains("batch"));
+    }
+
+    #[test]
+    fn generations_are_two_numbers() {
+        assert_eq!(parse_place("3:1"), Ok((3, 1)));
+        for text in ["", "3", "3:", "a:1", "3:-1", "3:1:1"] {
+            assert!(parse_place(text).unwrap_err().contains("0:1"), "{text}");
+        }
     }
 
     #[test]

@@ -6,11 +6,12 @@ use crate::{
     wire::hex_of,
     Error, Result,
 };
+use openledger_attribution::fee::Tariff;
 use openledger_chain::{open, Chain, Head, Read};
 use openledger_model::{BaseModel, Tokenizer};
 use openledger_protocol::{
     calls,
-    models::{Base, Generation, Model, Stage},
+    models::{tariff_of, Base, Generation, Line, Model, Place, Stage},
     storage, Account,
 };
 use serde_json::{json, Value};
@@ -172,7 +173,7 @@ fn print(context: &Context, id: u64, model: &Read<Model<Account>>) {
     let percent = |part: u16| f64::from(part) / 100.0;
     let split = &tariff.split;
     context.say(format!(
-        "  split in %: owner {}, contributors {}, stakers {}, compute {}, lineage {}; platform {} on top",
+        "  split in %: owner {}, contributors {} (and lineage without ancestors), stakers {}, compute {}, lineage {}; platform {} on top",
         percent(split.owner),
         percent(split.contributors),
         percent(split.stakers),
@@ -180,6 +181,14 @@ fn print(context: &Context, id: u64, model: &Read<Model<Account>>) {
         percent(split.lineage),
         percent(split.platform)
     ));
+}
+
+/// What answers of a generation are charged by: its model's tariff, and whether it has ancestors, at the same block.
+pub async fn tariff(chain: &Chain, model: &Read<Model<Account>>, (id, generation): Place) -> Result<Tariff> {
+    let line = chain
+        .read::<Line>(storage::line(id, generation), model.block)
+        .await?;
+    Ok(tariff_of(&model.value.tariff, line.value.as_ref()))
 }
 
 /// A stage in words.

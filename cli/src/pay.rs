@@ -14,6 +14,7 @@ use crate::{
 };
 use base64::{engine::general_purpose::STANDARD, Engine};
 use openledger_attribution::{
+    fee::Tariff,
     hash::Hash,
     receipt::Receipt,
     voucher::{CheckSignature, Mode, Signature, Terms, Voucher},
@@ -65,6 +66,8 @@ pub struct Order {
     pub generation: u32,
     /// The model.
     pub stored: Read<Model<Account>>,
+    /// What the generation's answers are charged by.
+    pub tariff: Tariff,
     /// Hash of the generation's index.
     pub index: Hash,
     /// The channel's number.
@@ -110,6 +113,7 @@ pub async fn look_up(
     };
     let (model, stored) = models::find(&chain, name, block).await?;
     let (generation, index) = ready(&chain, model, &stored, wanted).await?;
+    let tariff = models::tariff(&chain, &stored, (model, generation)).await?;
     let account = channels::worker_account(context)?;
     let channel = match wish.channel {
         Some(channel) => channel,
@@ -153,6 +157,7 @@ pub async fn look_up(
         model,
         generation,
         stored,
+        tariff,
         index,
         channel,
         account: found,
@@ -245,20 +250,20 @@ fn tokenizer(context: &Context, worker: &Worker, hash: &Hash) -> Result<Tokenize
     Ok(fetched)
 }
 
-/// The most that a question can cost by the model's tariff, in planck.
+/// The most that a question can cost by the generation's tariff, in planck.
 pub fn most(order: &Order, question: &Question) -> Result<u128> {
     let input = u32::try_from(question.prompt.len())
         .map_err(|_| Error::other("the prompt has more than 2^32 tokens"))?;
     question
         .parameters
         .most_tokens()
-        .and_then(|output| order.stored.value.tariff.fee(input, output)?.total())
+        .and_then(|output| order.tariff.fee(input, output)?.total())
         .ok_or_else(|| Error::other("the answer could cost more than 2^128 planck: ask for fewer tokens"))
 }
 
 /// Signs a voucher for a question, at the place where the channel's page stands. It may be sent once [`Page::begin`] has it.
 pub fn sign(order: &Order, page: &Page, question: &Question) -> Result<Pending> {
-    let tariff = order.stored.value.tariff;
+    let tariff = order.tariff;
     let most = most(order, question)?;
     let accepted = page.accepted()?;
     let channel = &order.account;

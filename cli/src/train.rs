@@ -83,8 +83,15 @@ pub async fn run(context: &Context, command: args::Train) -> Result<()> {
     };
     let head = chain.head(Head::Best).await?;
     let deadline = head.number.saturating_add(command.deadline);
-    let call =
-        calls::models::request_training(model, &command.sources, &recipe, &rules, command.price, deadline);
+    let call = calls::models::request_training(
+        model,
+        &command.sources,
+        &recipe,
+        &rules,
+        command.price,
+        deadline,
+        command.parent,
+    );
     let included = chain.submit(&call, &key).await?;
     let number = chain
         .read::<Model<Account>>(storage::model(model), included.block)

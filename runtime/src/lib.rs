@@ -243,4 +243,6 @@ mod runtime {
     pub type OpenStaking = pallet_openledger_open_staking::Pallet<Runtime>;
     #[runtime::pallet_index(97)]
     pub type Committees = pallet_openledger_committees::Pallet<Runtime>;
+    #[runtime::pallet_index(98)]
+    pub type Inference = pallet_openledger_inference::Pallet<Runtime>;
 }

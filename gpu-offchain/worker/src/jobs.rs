@@ -4,6 +4,7 @@
 //! needs to survive: training starts over (it gives the same adapter), an index build goes on where it was.
 
 mod index;
+mod infer;
 mod progress;
 mod train;
 
@@ -114,8 +115,10 @@ async fn work(worker: &Arc<Worker>, failures: &mut BTreeMap<(u64, u32), u32>) ->
                 worker.board.forget(&assigned);
                 tracing::info!(job = assigned.job, "a job is done; the node's hook delivers it");
             }
-            // Its input is not here yet, or the chain does not answer.
-            Err(Error::NotReady(why) | Error::Missing(why)) => worker.board.say(&assigned, "waiting", why),
+            // Its input is not here yet, the chain does not answer, or so many ask that there is no room.
+            Err(Error::NotReady(why) | Error::Missing(why) | Error::Later(why, _)) => {
+                worker.board.say(&assigned, "waiting", why);
+            }
             Err(error) => {
                 let count = failures.entry((assigned.job, assigned.attempt)).or_default();
                 *count += 1;
@@ -157,6 +160,7 @@ async fn perform(worker: &Arc<Worker>, assigned: &hook::Assigned) -> Result<Outc
             generation,
             seed,
         } => index::index(worker, assigned, (model, generation), seed).await,
+        Task::Infer { request, .. } => infer::infer(worker, assigned, request).await,
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use async_trait::async_trait;
 use codec::{Decode, DecodeAll};
-use openledger_attribution::verdict::Wanted;
+use openledger_attribution::{fee::Tariff, verdict::Wanted};
 use openledger_chain::requested;
 use openledger_protocol::{
     batches::{Batch, Index},
@@ -11,7 +11,8 @@ use openledger_protocol::{
     compute::{Job, Worker},
     datanets::{Contribution, Datanet, Version},
     disputes::{Committed, IndexBond},
-    models::{Base, Generation, Model},
+    inference::Request,
+    models::{tariff_of, Base, Generation, Line, Model, Place},
     storage, Account, Hash,
 };
 
@@ -160,6 +161,8 @@ reads! {
     batch(id: u64) -> Batch<Account> = "batch {id}";
     /// A worker.
     worker(account: Account) -> Worker = "worker {account}: register it";
+    /// A question asked on the chain.
+    inference(id: u64) -> Request<Account> = "request {id} for an answer";
     /// A registered index.
     index(hash: Hash) -> Index = "index {hash}";
     /// What stands behind an index.
@@ -196,4 +199,17 @@ pub async fn credits(ledger: &dyn Ledger, account: Account, head: Head) -> Resul
         block,
         key,
     })
+}
+
+/// What a generation descends from, if it has ancestors.
+pub async fn line(ledger: &dyn Ledger, (model, generation): Place, head: Head) -> Result<Option<Line>> {
+    Ok(read(ledger, storage::line(model, generation), head).await?.value)
+}
+
+/// What answers of a generation of this model are charged by.
+pub async fn tariff(ledger: &dyn Ledger, model: &Model<Account>, place: Place, head: Head) -> Result<Tariff> {
+    Ok(tariff_of(
+        &model.tariff,
+        line(ledger, place, head).await?.as_ref(),
+    ))
 }

@@ -122,7 +122,13 @@ pub async fn tariff(worker: &Worker, served: &Served) -> Result<Tariff> {
             served.id()
         )));
     }
-    Ok(model.tariff)
+    ledger::tariff(
+        &*worker.ledger,
+        &model,
+        (served.model, served.generation),
+        Head::Best,
+    )
+    .await
 }
 
 fn worst_case(asked: &Asked, tariff: &Tariff) -> Result<u128> {

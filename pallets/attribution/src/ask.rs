@@ -7,7 +7,7 @@ use crate::{
     },
     Audit, BatchStage, Challenge, Committed, Question, Subject,
 };
-use frame_support::{dispatch::DispatchResult, ensure, traits::Get};
+use frame_support::{defensive, dispatch::DispatchResult, ensure, traits::Get};
 use openledger_attribution::{
     committee::Vote,
     hash::Hash,
@@ -41,12 +41,22 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    /// Opens a case and notes what it is of. Whoever asked keeps its deposit held.
+    /// Who answers for it: the worker of a batch, the builder of an index. Both outlive what is before a committee.
+    fn answerable(source: &Committed) -> Option<T::AccountId> {
+        match source {
+            Committed::Batch(id) => Batches::<T>::get(id).map(|batch| batch.worker),
+            Committed::Index(index) => IndexBonds::<T>::get(index).map(|bond| bond.builder),
+        }
+    }
+
+    /// Opens a case and notes what it is of. Whoever asked keeps its deposit held; the stake behind the accused stays frozen until
+    /// the case ends.
     pub(crate) fn open_case(
         hearing: Hearing<T::AccountId>,
         question: Question<T::AccountId>,
     ) -> Result<u64, DispatchError> {
         let (subject, challenger) = (question.subject, question.challenger.clone());
+        Self::freeze(&hearing.accused)?;
         let case = T::Committees::open(hearing)?;
         Questions::<T>::insert(case, question);
         Asked::<T>::insert(subject, case);
@@ -100,6 +110,7 @@ impl<T: Config> Pallet<T> {
             .header;
         Challenges::<T>::remove(id, &who);
         batch.challenges = batch.challenges.saturating_sub(1);
+        Self::thaw(&batch.worker);
         Batches::<T>::insert(id, &batch);
         let claim = question.claim(&Self::batch_facts(id, &batch, &header), T::FastTolerance::get());
         let claim = match claim {
@@ -151,6 +162,7 @@ impl<T: Config> Pallet<T> {
         let header = Indexes::<T>::get(index).ok_or(Error::<T>::NoIndex)?.header;
         IndexChallenges::<T>::remove(index, &who);
         bond.challenges = bond.challenges.saturating_sub(1);
+        Self::thaw(&bond.builder);
         IndexBonds::<T>::insert(index, &bond);
         let of = Committed::Index(index);
         let claim = match question.claim(&header) {
@@ -225,6 +237,12 @@ impl<T: Config> OnVerdict<T::AccountId> for Pallet<T> {
             }
         }
         let is_condemned = ending == Ending::Decided(Vote::Wrong) && Self::refuted(&question)?;
+        match Self::answerable(&source(subject)) {
+            Some(accused) => Self::thaw(&accused),
+            None => {
+                defensive!("attribution: what a committee heard of is gone");
+            }
+        }
         if !is_condemned {
             Self::deposit_event(Event::Answered {
                 case,

@@ -82,10 +82,10 @@ fn tariff() -> Tariff {
         split: Split {
             platform: 500,
             owner: 2_500,
-            contributors: 4_500,
-            stakers: 0,
+            contributors: 3_000,
+            stakers: 1_000,
             compute: 3_000,
-            lineage: 0,
+            lineage: 500,
         },
         mix: Mix {
             influence: 1_000_000_000,

@@ -149,7 +149,7 @@ impl<T: Config> Pallet<T> {
             .fallback
             .checked_add(forfeited)
             .ok_or(Error::<T>::Overflow)?;
-        let paid = Self::pay(&batch, &parts, contributors)?;
+        let paid = Self::pay_batch(&batch, &parts, contributors)?;
         batch.escrow = contributors;
         batch.stage = BatchStage::Settled { credited: 0 };
         Batches::<T>::insert(id, &batch);
@@ -158,6 +158,8 @@ impl<T: Config> Pallet<T> {
             platform: paid.platform,
             owner: paid.owner,
             compute: paid.compute,
+            stakers: paid.stakers,
+            lineage: paid.lineage,
             fallback: paid.fallback,
             contributors,
         });
@@ -206,6 +208,7 @@ impl<T: Config> Pallet<T> {
         );
         let deposit = T::ChallengeDeposit::get();
         T::Currency::hold(&HoldReason::Challenge.into(), &who, deposit)?;
+        Self::freeze(&batch.worker)?;
         let until = Self::after(T::ProvePeriod::get());
         Challenges::<T>::insert(
             id,
@@ -244,11 +247,12 @@ impl<T: Config> Pallet<T> {
         );
         Challenges::<T>::remove(id, &who);
         batch.challenges = batch.challenges.saturating_sub(1);
+        let accused = batch.worker.clone();
         match Self::judge(id, &batch, evidence)? {
             Verdict::Guilty(guilt) => {
                 Self::release(&who, challenge.deposit)?;
                 let receipt = disputed(evidence).map(Self::asked_receipt);
-                Self::condemn(id, batch, Some(who), guilt, receipt)
+                Self::condemn(id, batch, Some(who), guilt, receipt)?;
             }
             Verdict::NotProven(doubt) => {
                 let lost = Self::forfeit(&who, challenge.deposit)?;
@@ -259,9 +263,10 @@ impl<T: Config> Pallet<T> {
                     doubt,
                     lost,
                 });
-                Ok(())
             }
         }
+        Self::thaw(&accused);
+        Ok(())
     }
 
     fn judge(
@@ -342,6 +347,7 @@ impl<T: Config> Pallet<T> {
             Self::forfeit(&challenger, challenge.deposit)?
         };
         Challenges::<T>::remove(id, &challenger);
+        Self::thaw(&batch.worker);
         batch.challenges = batch.challenges.saturating_sub(1);
         Batches::<T>::insert(id, batch);
         Self::deposit_event(Event::Lapsed {

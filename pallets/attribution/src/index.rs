@@ -57,6 +57,7 @@ impl<T: Config> Pallet<T> {
         );
         let deposit = T::ChallengeDeposit::get();
         T::Currency::hold(&HoldReason::Challenge.into(), &who, deposit)?;
+        Self::freeze(&bond.builder)?;
         let until = Self::after(T::ProvePeriod::get());
         IndexChallenges::<T>::insert(
             index,
@@ -102,6 +103,7 @@ impl<T: Config> Pallet<T> {
         let verdict = judge_index(&facts, evidence);
         IndexChallenges::<T>::remove(index, &who);
         bond.challenges = bond.challenges.saturating_sub(1);
+        let accused = bond.builder.clone();
         match verdict {
             Verdict::Guilty(guilt) => {
                 Self::release(&who, challenge.deposit)?;
@@ -118,6 +120,7 @@ impl<T: Config> Pallet<T> {
                 });
             }
         }
+        Self::thaw(&accused);
         Ok(())
     }
 
@@ -156,6 +159,7 @@ impl<T: Config> Pallet<T> {
             Self::forfeit(&challenger, challenge.deposit)?
         };
         IndexChallenges::<T>::remove(index, &challenger);
+        Self::thaw(&bond.builder);
         bond.challenges = bond.challenges.saturating_sub(1);
         IndexBonds::<T>::insert(index, bond);
         Self::deposit_event(Event::IndexLapsed {

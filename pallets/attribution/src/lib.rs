@@ -10,8 +10,9 @@
 //! A batch that stood:
 //!
 //! ```text
-//! platform → treasury    owner → the model's owner    compute → the worker    fallback, uncredited → Datanets by weight
-//! stakers, lineage → the fallback, while a model can have neither    contributors → credits, each with its proof
+//! platform → treasury    owner → the model's owner    compute → the worker    contributors → credits, each with its proof
+//! stakers → half to the model's pool, half to the worker's    lineage → the root generation and ancestors that added data
+//! fallback, uncredited, and every part without recipient → Datanets by weight
 //! ```
 //!
 //! A batch proved wrong: the disputed receipt's fee goes back to its consumer, every other part shrinks in proportion
@@ -79,6 +80,7 @@ mod mock;
 mod payout;
 mod reveal;
 mod sampled;
+mod stakes;
 #[cfg(test)]
 mod tests;
 mod try_state;
@@ -107,7 +109,7 @@ use openledger_protocol::{
     committees::{Audit, Question, Subject},
     disputes::{Committed, IndexBond, IndexStage, Request, Sample},
 };
-use openledger_traits::{Bonds, Charge, Committees, Contributions, Draws, Models, Ownership, PayOut};
+use openledger_traits::{Bonds, Charge, Committees, Contributions, Draws, Models, Ownership, PayOut, Stakes};
 
 /// Most channels that one batch settles.
 pub type MaxClaims = ConstU32<64>;
@@ -163,6 +165,8 @@ pub mod pallet {
         type Charge: Charge<Self::AccountId>;
         /// The pot that fees wait in.
         type PayOut: PayOut<Self::AccountId>;
+        /// OPEN behind workers and models, which earns from answers and is frozen while they are disputed.
+        type Stakes: Stakes<Self::AccountId>;
         /// Who contributed what is in an index.
         type Contributions: Contributions;
         /// What picks the receipts of sampled batches, and what is audited.
@@ -309,6 +313,10 @@ pub mod pallet {
             owner: u128,
             /// To the worker.
             compute: u128,
+            /// To the pools behind the model and the worker.
+            stakers: u128,
+            /// To the generation's ancestors.
+            lineage: u128,
             /// To the Datanets.
             fallback: u128,
             /// Waiting to be credited to contributors.

@@ -12,9 +12,10 @@ use openledger_attribution::{
     verdict::{Contribution, IndexOrder, Registry},
     voucher::Signature,
 };
-use openledger_protocol::{channels::ChannelClaim, committees::AUDIT_DOMAIN, models::Source};
+use openledger_protocol::{channels::ChannelClaim, committees::AUDIT_DOMAIN, models::Source, staking::Pool};
 use openledger_traits::{
-    Asset, Bonds, Charge, Committees, Contributions, Draws, Hearing, Models, Ownership, PayOut, Served,
+    Ancestors, Asset, Bonds, Charge, Committees, Contributions, Draws, Hearing, Models, Ownership, PayOut,
+    Served, Stakes,
 };
 use sp_runtime::{AccountId32, BuildStorage, DispatchError, DispatchResult};
 use std::collections::BTreeMap;
@@ -35,6 +36,7 @@ pub(crate) const EPOCH: u64 = 10;
 pub(crate) const MODEL_OWNER: AccountId32 = AccountId32::new([0x0E; 32]);
 pub(crate) const TREASURY: AccountId32 = AccountId32::new([0x7E; 32]);
 pub(crate) const POT: AccountId32 = AccountId32::new([0x90; 32]);
+pub(crate) const STAKES: AccountId32 = AccountId32::new([0x57; 32]);
 pub(crate) const CHALLENGER: AccountId32 = AccountId32::new([0xC4; 32]);
 
 frame_support::construct_runtime!(
@@ -88,9 +90,20 @@ pub(crate) struct Outside {
     pub(crate) cursors: BTreeMap<u64, u128>,
     pub(crate) open: u128,
     pub(crate) slashed: u128,
+    /// Whether the pool behind who was slashed was frozen then.
+    pub(crate) slashed_frozen: Vec<bool>,
     pub(crate) escrowed: u128,
     pub(crate) credits: BTreeMap<AccountId32, u128>,
     pub(crate) treasury: u128,
+    /// Pools that somebody stakes in, and those whose numbers are full.
+    pub(crate) staked: Vec<Pool<AccountId32>>,
+    pub(crate) full: Vec<Pool<AccountId32>>,
+    /// What came into the pot of stakes, and what of it was said to be whose.
+    pub(crate) in_stakes: u128,
+    pub(crate) income: Vec<(Pool<AccountId32>, u128)>,
+    /// How often each pool is frozen, and what happened to it in which order.
+    pub(crate) frozen: BTreeMap<AccountId32, u32>,
+    pub(crate) ancestors: Option<Ancestors<AccountId32>>,
     /// What workers' bonds owed the fallback.
     pub(crate) forfeited: u128,
     pub(crate) chain: Chain,
@@ -123,6 +136,12 @@ impl Models<AccountId32> for StandIn {
             index: outside(|o| o.index),
             sources: vec![source(1, 3), source(2, 1)],
         })
+    }
+    fn tariff(_: u64, _: u32) -> Option<Tariff> {
+        outside(|o| o.tariff)
+    }
+    fn ancestors(_: u64, _: u32) -> Option<Ancestors<AccountId32>> {
+        outside(|o| o.ancestors.clone())
     }
     fn accepts(_: u64, _: u32, tariff: &Tariff) -> bool {
         outside(|o| o.voided.is_empty() && o.tariff.as_ref() == Some(tariff))
@@ -204,8 +223,11 @@ impl Bonds<AccountId32> for StandIn {
     fn close(_: &AccountId32, value: u128) {
         outside(|o| o.open -= value);
     }
-    fn slash(_: &AccountId32, amount: u128, _: Option<&AccountId32>) -> u128 {
-        outside(|o| o.slashed += amount);
+    fn slash(who: &AccountId32, amount: u128, _: Option<&AccountId32>) -> u128 {
+        outside(|o| {
+            o.slashed += amount;
+            o.slashed_frozen.push(o.frozen.contains_key(who));
+        });
         amount
     }
     fn pay(_: &AccountId32, amount: u128, to: &AccountId32) -> u128 {
@@ -255,6 +277,64 @@ impl PayOut<AccountId32> for StandIn {
             Ok(())
         })
     }
+    fn move_to(pot: &AccountId32, amount: u128) -> DispatchResult {
+        assert_eq!(*pot, STAKES);
+        outside(|o| {
+            o.escrowed = o.escrowed.checked_sub(amount).ok_or("more moved than escrowed")?;
+            o.in_stakes += amount;
+            Ok(())
+        })
+    }
+}
+
+impl Stakes<AccountId32> for StandIn {
+    fn pot() -> AccountId32 {
+        STAKES
+    }
+    fn income(pool: &Pool<AccountId32>, amount: u128) -> DispatchResult {
+        outside(|o| {
+            let known: u128 = o.income.iter().map(|(_, amount)| amount).sum();
+            ensure!(o.in_stakes >= known + amount, "it is not in the pot");
+            if o.full.contains(pool) {
+                // What a storage layer takes back in the runtime.
+                o.in_stakes -= amount;
+                o.escrowed += amount;
+                return Err("the pool is full".into());
+            }
+            assert!(amount == 0 || o.staked.contains(pool), "nobody stakes there");
+            if amount > 0 {
+                o.income.push((pool.clone(), amount));
+            }
+            Ok(())
+        })
+    }
+    fn slash(_: &Pool<AccountId32>, _: u128) -> u128 {
+        unreachable!("stakes are slashed where bonds are")
+    }
+    fn has_stakers(pool: &Pool<AccountId32>) -> bool {
+        outside(|o| o.staked.contains(pool))
+    }
+    fn total(_: &Pool<AccountId32>) -> u128 {
+        unreachable!("stakes are slashed where bonds are")
+    }
+    fn freeze(pool: &Pool<AccountId32>) -> DispatchResult {
+        let Pool::Worker(who) = pool else {
+            panic!("no worker is accused");
+        };
+        outside(|o| *o.frozen.entry(who.clone()).or_default() += 1);
+        Ok(())
+    }
+    fn thaw(pool: &Pool<AccountId32>) {
+        let Pool::Worker(who) = pool else {
+            panic!("no worker is accused");
+        };
+        outside(|o| {
+            let times = o.frozen.remove(who).expect("thawed as often as frozen");
+            if times > 1 {
+                o.frozen.insert(who.clone(), times - 1);
+            }
+        });
+    }
 }
 
 impl pallet_attribution::Config for Test {
@@ -265,6 +345,7 @@ impl pallet_attribution::Config for Test {
     type Bonds = StandIn;
     type Charge = StandIn;
     type PayOut = StandIn;
+    type Stakes = StandIn;
     type Contributions = StandIn;
     type Draws = StandIn;
     type Committees = StandIn;
@@ -393,6 +474,7 @@ pub(crate) fn test(world: &World, run: impl FnOnce()) {
             .map(|bond| bond.exposure)
             .sum();
         let open = batches + indexes;
+        check_freezes();
         outside(|o| {
             assert_eq!(
                 (o.escrowed, o.open),
@@ -401,6 +483,26 @@ pub(crate) fn test(world: &World, run: impl FnOnce()) {
             )
         });
     });
+}
+
+/// How often the pool behind a worker is frozen.
+pub(crate) fn freezes(who: &AccountId32) -> u32 {
+    outside(|o| o.frozen.get(who).copied().unwrap_or(0))
+}
+
+/// Pools are frozen once for each challenge that is open and for each case before a committee, and for nothing else.
+pub(crate) fn check_freezes() {
+    let of_batches = crate::Challenges::<Test>::iter_keys()
+        .map(|(batch, _)| crate::Batches::<Test>::get(batch).unwrap().worker);
+    let of_indexes = crate::IndexChallenges::<Test>::iter_keys()
+        .map(|(index, _)| crate::IndexBonds::<Test>::get(index).unwrap().builder);
+    let of_cases = crate::Questions::<Test>::iter_keys()
+        .map(|case| outside(|o| o.hearings[case as usize].accused.clone()));
+    let mut accused: BTreeMap<AccountId32, u32> = BTreeMap::new();
+    for who in of_batches.chain(of_indexes).chain(of_cases) {
+        *accused.entry(who).or_default() += 1;
+    }
+    assert_eq!(outside(|o| o.frozen.clone()), accused);
 }
 
 /// Submits the world's batch, without its credits if it is sampled; its number is 0.

@@ -74,9 +74,10 @@ fn submit_batch(db: RuntimeDbWeight, c: u32) -> Weight {
 }
 
 // The batch, requests, what was drawn, the generation and the model; up to 16 Datanets' owners with a credit each; owner,
-// worker and its bond, treasury, two sums.
+// worker and its bond, treasury, two sums. Two pools, their sums, freeze and account; the line, 15 owners and the root's with a
+// credit each, the root's generation and its 16 Datanets' owners with a credit each.
 fn settle(db: RuntimeDbWeight) -> Weight {
-    Weight::from_parts(300_000_000, 60_000).saturating_add(db.reads_writes(58, 35))
+    Weight::from_parts(600_000_000, 130_000).saturating_add(db.reads_writes(138, 75))
 }
 
 // For each credit one item, and 20 hashes of a path between them.
@@ -91,18 +92,18 @@ fn credit(db: RuntimeDbWeight, n: u32) -> Weight {
 }
 
 fn challenge(db: RuntimeDbWeight) -> Weight {
-    Weight::from_parts(60_000_000, 10_000).saturating_add(db.reads_writes(5, 4))
+    Weight::from_parts(60_000_000, 10_000).saturating_add(db.reads_writes(6, 5))
 }
 
 // Each byte is decoded and hashed at most three times, some 15 ns each in wasm; then as a settlement and a slash.
 fn prove(db: RuntimeDbWeight, b: u32) -> Weight {
-    Weight::from_parts(400_000_000, 80_000)
+    Weight::from_parts(700_000_000, 150_000)
         .saturating_add(Weight::from_parts(60_000, 0).saturating_mul(b.into()))
-        .saturating_add(db.reads_writes(65, 45))
+        .saturating_add(db.reads_writes(150, 90))
 }
 
 fn lapse(db: RuntimeDbWeight) -> Weight {
-    Weight::from_parts(60_000_000, 10_000).saturating_add(db.reads_writes(5, 5))
+    Weight::from_parts(60_000_000, 10_000).saturating_add(db.reads_writes(6, 6))
 }
 
 fn forget(db: RuntimeDbWeight) -> Weight {
@@ -110,20 +111,20 @@ fn forget(db: RuntimeDbWeight) -> Weight {
 }
 
 fn challenge_index(db: RuntimeDbWeight) -> Weight {
-    Weight::from_parts(60_000_000, 10_000).saturating_add(db.reads_writes(5, 4))
+    Weight::from_parts(60_000_000, 10_000).saturating_add(db.reads_writes(6, 5))
 }
 
 // Each byte is decoded and hashed at most three times. Reads: what stands behind the index, challenge, index; of the order the
 // generation, model, base, draw and 16 versions; a contribution. Reads and writes: bond of the builder, three accounts and
-// their holds, generation.
+// their holds, generation; the pool behind the builder, what is held, its freeze.
 fn prove_index(db: RuntimeDbWeight, b: u32) -> Weight {
     Weight::from_parts(400_000_000, 80_000)
         .saturating_add(Weight::from_parts(60_000, 0).saturating_mul(b.into()))
-        .saturating_add(db.reads_writes(34, 12))
+        .saturating_add(db.reads_writes(40, 17))
 }
 
 fn lapse_index(db: RuntimeDbWeight) -> Weight {
-    Weight::from_parts(60_000_000, 10_000).saturating_add(db.reads_writes(5, 5))
+    Weight::from_parts(60_000_000, 10_000).saturating_add(db.reads_writes(6, 6))
 }
 
 // What stands behind it, the index, newest generation and model, requests, the builder's bond.
@@ -145,7 +146,7 @@ fn reveal(db: RuntimeDbWeight, b: u32) -> Weight {
 
 // As evidence that condemns a batch, beside the request.
 fn end_request(db: RuntimeDbWeight) -> Weight {
-    Weight::from_parts(450_000_000, 80_000).saturating_add(db.reads_writes(69, 49))
+    Weight::from_parts(750_000_000, 150_000).saturating_add(db.reads_writes(154, 94))
 }
 
 // The batch, what is drawn for it, epoch and draw.
@@ -161,17 +162,18 @@ fn forfeit_draws(db: RuntimeDbWeight) -> Weight {
     Weight::from_parts(50_000_000, 8_000).saturating_add(db.reads_writes(2, 2))
 }
 
-// The batch, what was drawn, challenge, index, what it is before and how often, whose channel; account and holds.
+// The batch, what was drawn, challenge, index, what it is before and how often, whose channel; account and holds; the freeze of
+// the pool behind the worker.
 fn ask(db: RuntimeDbWeight, b: u32) -> Weight {
     Weight::from_parts(400_000_000, 40_000)
         .saturating_add(Weight::from_parts(60_000, 0).saturating_mul(b.into()))
-        .saturating_add(db.reads_writes(12, 8))
+        .saturating_add(db.reads_writes(13, 9))
 }
 
 fn ask_index(db: RuntimeDbWeight, b: u32) -> Weight {
     Weight::from_parts(400_000_000, 40_000)
         .saturating_add(Weight::from_parts(60_000, 0).saturating_mul(b.into()))
-        .saturating_add(db.reads_writes(10, 8))
+        .saturating_add(db.reads_writes(11, 9))
 }
 
 fn draw_audit(db: RuntimeDbWeight) -> Weight {
@@ -181,16 +183,16 @@ fn draw_audit(db: RuntimeDbWeight) -> Weight {
 fn show_audit(db: RuntimeDbWeight, b: u32) -> Weight {
     Weight::from_parts(400_000_000, 40_000)
         .saturating_add(Weight::from_parts(60_000, 0).saturating_mul(b.into()))
-        .saturating_add(db.reads_writes(12, 5))
+        .saturating_add(db.reads_writes(13, 6))
 }
 
 // As evidence that condemns a batch.
 fn end_audit(db: RuntimeDbWeight) -> Weight {
-    Weight::from_parts(400_000_000, 80_000).saturating_add(db.reads_writes(66, 46))
+    Weight::from_parts(700_000_000, 150_000).saturating_add(db.reads_writes(150, 90))
 }
 
 fn ended(db: RuntimeDbWeight) -> Weight {
-    Weight::from_parts(400_000_000, 80_000).saturating_add(db.reads_writes(72, 50))
+    Weight::from_parts(700_000_000, 150_000).saturating_add(db.reads_writes(157, 95))
 }
 
 macro_rules! weights {

@@ -17,8 +17,6 @@ pub trait WeightInfo {
     fn close() -> Weight;
     /// A channel ended.
     fn finish() -> Weight;
-    /// A channel charged, its signature checked.
-    fn charge() -> Weight;
 }
 
 /// [`WeightInfo`] in terms of the database's costs.
@@ -37,10 +35,6 @@ fn close(db: RuntimeDbWeight) -> Weight {
 fn finish(db: RuntimeDbWeight) -> Weight {
     Weight::from_parts(50_000_000, 8_000).saturating_add(db.reads_writes(3, 3))
 }
-// The channel, the genesis hash, two accounts and a list of holds, what is escrowed; a signature takes some 60 µs.
-fn charge(db: RuntimeDbWeight) -> Weight {
-    Weight::from_parts(140_000_000, 12_000).saturating_add(db.reads_writes(7, 5))
-}
 
 macro_rules! weights {
     ($($name:ident),*) => {
@@ -53,4 +47,4 @@ macro_rules! weights {
     };
 }
 
-weights!(open, top_up, close, finish, charge);
+weights!(open, top_up, close, finish);

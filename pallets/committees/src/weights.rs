@@ -69,9 +69,10 @@ fn reveal(db: RuntimeDbWeight, b: u32) -> Weight {
         .saturating_add(db.reads_writes(5, 2))
 }
 
-// 45 seats: worker, account, holds, list; three payments at most differ. Claim and answers are removed.
+// 45 seats: worker, account, holds, list, the pool behind it; what all pools hold, what is due to the treasury, the pot's account.
+// Three payments at most differ. Claim and answers are removed.
 fn close(db: RuntimeDbWeight) -> Weight {
-    Weight::from_parts(3_000_000_000, 250_000).saturating_add(db.reads_writes(240, 230))
+    Weight::from_parts(4_000_000_000, 350_000).saturating_add(db.reads_writes(288, 278))
 }
 
 fn decide(db: RuntimeDbWeight) -> Weight {

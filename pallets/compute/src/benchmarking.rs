@@ -9,7 +9,7 @@ use frame_support::traits::{
 };
 use frame_system::RawOrigin;
 use openledger_protocol::{
-    compute::{capability, Backend, Delivery, JobStage, Outcome, Task},
+    compute::{capability, Backend, Delivery, Heartbeat, JobStage, Outcome, Task},
     Cid, Endpoint, Name,
 };
 use openledger_traits::{Draws, Jobs};
@@ -100,6 +100,26 @@ fn delivery<T: Config>() -> (Delivery, [u8; 64]) {
     let signature = sp_io::crypto::sr25519_sign(RESULT_KEY, &key, &delivery.signing_message())
         .unwrap_or_else(|| sr25519::Signature::from_raw([0; 64]));
     (delivery, signature.0)
+}
+
+/// A heartbeat that is due, signed.
+fn beat<T: Config>() -> (Heartbeat, [u8; 64]) {
+    let key = sp_io::crypto::sr25519_generate(RESULT_KEY, None);
+    let who = worker::<T>(0, key.0);
+    let number = Pallet::<T>::now().saturating_add(T::BeatPeriod::get());
+    frame_system::Pallet::<T>::set_block_number(number.into());
+    let genesis =
+        frame_system::Pallet::<T>::block_hash(frame_system::pallet_prelude::BlockNumberFor::<T>::from(0u32));
+    let mut hash = [0; 32];
+    hash.copy_from_slice(genesis.as_ref());
+    let beat = Heartbeat {
+        genesis: hash,
+        worker: who.into(),
+        number,
+    };
+    let signature = sp_io::crypto::sr25519_sign(RESULT_KEY, &key, &beat.signing_message())
+        .unwrap_or_else(|| sr25519::Signature::from_raw([0; 64]));
+    (beat, signature.0)
 }
 
 #[benchmarks]
@@ -193,6 +213,31 @@ mod benches {
         {
             Pallet::<T>::authorize_deliver(TransactionSource::External, &delivery, &signature)
                 .map_err(|_| BenchmarkError::Stop("the delivery is good"))?;
+        }
+        Ok(())
+    }
+
+    #[benchmark]
+    fn heartbeat() -> Result<(), BenchmarkError> {
+        let (beat, signature) = beat::<T>();
+        let call = Call::<T>::heartbeat { beat, signature };
+        #[block]
+        {
+            call.dispatch_bypass_filter(frame_system::Origin::<T>::Authorized.into())
+                .map_err(|_| BenchmarkError::Stop("the heartbeat is good"))?;
+        }
+        let now = Pallet::<T>::now();
+        assert!(Workers::<T>::get(T::AccountId::from(beat.worker)).is_some_and(|worker| worker.seen == now));
+        Ok(())
+    }
+
+    #[benchmark]
+    fn authorize_heartbeat() -> Result<(), BenchmarkError> {
+        let (beat, signature) = beat::<T>();
+        #[block]
+        {
+            Pallet::<T>::authorize_heartbeat(TransactionSource::External, &beat, &signature)
+                .map_err(|_| BenchmarkError::Stop("the heartbeat is good"))?;
         }
         Ok(())
     }

@@ -10,8 +10,12 @@ use frame_support::{
         Get,
     },
 };
-use openledger_protocol::compute::{capability, Unbonding, Worker};
-use openledger_traits::Bonds;
+use openledger_attribution::wide::multiply_divide;
+use openledger_protocol::{
+    compute::{capability, Unbonding, Worker},
+    staking::Pool,
+};
+use openledger_traits::{Bonds, Stakes};
 use sp_runtime::traits::Zero;
 
 /// Part of what is slashed that its challenger gets: one in this many.
@@ -158,7 +162,28 @@ impl<T: Config> Pallet<T> {
         amount: u128,
         challenger: Option<&T::AccountId>,
     ) -> u128 {
-        Self::close_and_take(who, opened, amount, challenger, &T::Treasury::get())
+        let bond = Workers::<T>::get(who).map_or(0, |worker| worker.bond);
+        let taken = Self::close_and_take(who, opened, amount, challenger, &T::Treasury::get());
+        if amount > 0 {
+            Self::share_slash(who, bond, taken);
+        }
+        taken
+    }
+
+    /// The pool behind a worker loses what its bond lost, in proportion and rounded up: all of it with the whole bond. Every
+    /// slash of a bond comes by here, and nothing else that a worker pays does.
+    fn share_slash(who: &T::AccountId, bond: u128, taken: u128) {
+        let pool = Pool::Worker(who.clone());
+        let staked = T::Stakes::total(&pool);
+        if staked.is_zero() {
+            return;
+        }
+        // A worker whose bond is gone already has nothing left to lose but this.
+        let share = match multiply_divide(staked, taken, bond) {
+            Some((share, rest)) => share.saturating_add(u128::from(rest > 0)),
+            None => staked,
+        };
+        T::Stakes::slash(&pool, share);
     }
 
     /// As [`Self::close_and_slash`], with what is not the challenger's going to `to`.

@@ -5,7 +5,7 @@
 //! [`openledger_protocol::compute::hook`]. The runtime cannot see what is final, so every job is forwarded at once: the worker
 //! waits until its assignment is.
 
-use crate::{Call, Config, JobTerms, Jobs, Workers, RESULT_KEY};
+use crate::{Call, Config, JobTerms, Jobs, Pallet, Workers, RESULT_KEY};
 use alloc::{format, string::String, vec::Vec};
 use codec::{Decode, DecodeAll, Encode};
 use core::fmt;
@@ -13,7 +13,7 @@ use frame_system::{offchain::SubmitTransaction, pallet_prelude::BlockNumberFor};
 use openledger_protocol::{
     compute::{
         hook::{Answer, Assigned, Finished, Request, PROTOCOL, SECRET_KEY, URL_KEY},
-        Delivery, JobStage,
+        Delivery, Heartbeat, JobStage,
     },
     Account, Hash,
 };
@@ -262,16 +262,19 @@ impl Pairing {
 struct Local {
     account: Account,
     key: sr25519::Public,
+    /// Whether it is time for a heartbeat.
+    is_due: bool,
 }
 
 /// The workers of this node.
-fn local_workers<T: Config>() -> Vec<Local> {
+fn local_workers<T: Config>(now: u32) -> Vec<Local> {
     let keys = sp_io::crypto::sr25519_public_keys(RESULT_KEY);
     if keys.is_empty() {
         return Vec::new();
     }
     Workers::<T>::iter()
         .map(|(who, worker)| Local {
+            is_due: Pallet::<T>::is_due(&worker, now),
             account: who.into(),
             key: sr25519::Public::from_raw(worker.result_key),
         })
@@ -379,6 +382,29 @@ fn submit_all<T: Config>(
     trouble.map_or(Ok(()), Err)
 }
 
+/// Sends the heartbeats that are due. One that is on its way already is refused by the pool.
+fn beat_all<T: Config>(now: u32, genesis: Hash, workers: &[Local]) {
+    for worker in workers.iter().filter(|worker| worker.is_due) {
+        let beat = Heartbeat {
+            genesis,
+            worker: worker.account,
+            number: now,
+        };
+        let signed = sp_io::crypto::sr25519_sign(RESULT_KEY, &worker.key, &beat.signing_message());
+        let Some(signature) = signed else {
+            continue;
+        };
+        let call = Call::<T>::heartbeat {
+            beat,
+            signature: signature.0,
+        };
+        let transaction = T::create_authorized_transaction(call.into());
+        if SubmitTransaction::<T, Call<T>>::submit_transaction(transaction).is_ok() {
+            log::debug!(target: LOG, "sent a heartbeat of worker 0x{}", hex(&worker.account));
+        }
+    }
+}
+
 /// What the node does after each block.
 pub(crate) fn run<T: Config>(now: u32) {
     let Some(pairing) = Pairing::read() else {
@@ -391,7 +417,7 @@ pub(crate) fn run<T: Config>(now: u32) {
         return;
     };
     let done = pairing.and_then(|pairing| {
-        let workers = local_workers::<T>();
+        let workers = local_workers::<T>(now);
         if workers.is_empty() {
             return Ok(());
         }
@@ -402,6 +428,8 @@ pub(crate) fn run<T: Config>(now: u32) {
             jobs: assigned_jobs::<T>(&workers),
         };
         let answer = pairing.ask(&request)?;
+        // Only while its program answers is a worker there.
+        beat_all::<T>(now, request.genesis, &workers);
         submit_all::<T>(now, &workers, &request, &answer)
     });
     match done {

@@ -36,6 +36,10 @@ impl<T: Config> Pallet<T> {
             );
         }
         ensure!(
+            T::Silence::get() > T::BeatPeriod::get(),
+            "compute: a worker that beats would still be silent"
+        );
+        ensure!(
             Workers::<T>::count() <= T::MaxWorkers::get(),
             "compute: there are more workers than a draw may read"
         );

@@ -14,7 +14,7 @@ use openledger_attribution::{
     batch::draw_position,
     hash::{keccak, Hash, Tag},
 };
-use openledger_protocol::compute::{Delivery, Job, JobStage, Task, Worker};
+use openledger_protocol::compute::{Delivery, Job, JobStage, Machine, Task, Worker};
 use openledger_traits::{Draws, Jobs, OnOutcome};
 use sp_core::sr25519;
 use sp_runtime::{
@@ -301,8 +301,16 @@ impl<T: Config> Pallet<T> {
         drawn: &Hash,
     ) -> bool {
         let (needs, least, stake) = (job.task.needs(), T::MinBond::get(), T::LateSlash::get());
+        let seen_since = Self::seen_since();
         let capable = |_: &T::AccountId, worker: &Worker| {
-            worker.capabilities & needs == needs && active(worker) >= least && room(worker) >= stake
+            worker.capabilities & needs == needs
+                && terms
+                    .machine
+                    .as_ref()
+                    .is_none_or(|machine| worker.is_machine(machine))
+                && worker.seen >= seen_since
+                && active(worker) >= least
+                && room(worker) >= stake
         };
         // Whoever was late has its turn again only if there is nobody else.
         let fresh =
@@ -395,6 +403,11 @@ impl<T: Config> Pallet<T> {
         let accepted = with_storage_layer(|| {
             // Forgotten first, so that whoever ordered it finds things as they will be, and may order again.
             Self::forget(id, &job, |_| 0);
+            Workers::<T>::mutate(&worker, |record| {
+                if let Some(record) = record {
+                    record.seen = Self::now();
+                }
+            });
             T::OnOutcome::delivered(id, &job.task, &worker, &delivery.outcome)
         });
         match accepted {
@@ -419,6 +432,21 @@ impl<T: Config> Pallet<T> {
 
 impl<T: Config> Jobs<T::AccountId> for Pallet<T> {
     fn order(task: Task, worker: Option<&T::AccountId>, deadline: u32) -> Result<u64, DispatchError> {
+        Self::do_order(task, worker, None, deadline)
+    }
+
+    fn order_on(task: Task, machine: Machine, deadline: u32) -> Result<u64, DispatchError> {
+        Self::do_order(task, None, Some(machine), deadline)
+    }
+}
+
+impl<T: Config> Pallet<T> {
+    fn do_order(
+        task: Task,
+        worker: Option<&T::AccountId>,
+        machine: Option<Machine>,
+        deadline: u32,
+    ) -> Result<u64, DispatchError> {
         ensure!(deadline > Self::now(), Error::<T>::DeadlinePassed);
         if let Some(worker) = worker {
             let record = Workers::<T>::get(worker).ok_or(Error::<T>::NotWorker)?;
@@ -439,6 +467,7 @@ impl<T: Config> Jobs<T::AccountId> for Pallet<T> {
             let terms = Terms {
                 deadline,
                 named: worker.is_some(),
+                machine,
                 stake: 0,
                 late: None,
                 paused: 0,

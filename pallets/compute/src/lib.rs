@@ -3,19 +3,22 @@
 //! | module | subject |
 //! | --- | --- |
 //! | [`jobs`] | ordering, drawing, delivering, being late |
+//! | [`beats`] | signs of life |
 //! | [`bonds`] | what stands behind what, and who gets what is taken |
 //! | [`attesters`] | whose bond counts when a committee is drawn |
 //! | [`hook`] | the off-chain side: asks the paired worker for results, signs and submits them |
 //!
 //! **Bonds.** A bond is held in its worker's account. Part of it can be *open*: behind work that is not closed yet, a batch in
 //! its window or a job that runs. Another part can be on its way out. What is open cannot leave; everything can be slashed
-//! until it is withdrawn.
+//! until it is withdrawn. Whoever stakes behind a worker shares its fate: of what is staked a slash takes the same part as of
+//! the bond.
 //!
 //! **Jobs.** Other pallets order work through [`openledger_traits::Jobs`]. Where no worker is named, one is drawn among the
 //! capable, each as likely as its bond is large, by randomness that nobody knew when the work was ordered:
 //!
 //! ```text
-//! workers    registered for the task; the bond that is not on its way out reaches the minimum and has room for the stake
+//! workers    registered for the task, of the machine it asks for, seen within the silence that is allowed; the bond that is
+//!            not on its way out reaches the minimum and has room for the stake
 //! order      by account, each as wide as that bond
 //! position   draw_position(drawn, "WRKR", keccak("job" ‖ id), attempt, sum of those bonds)
 //! seed       keccak("seed" ‖ drawn)                      of a training, so that nobody chose it
@@ -24,6 +27,10 @@
 //! `drawn` is [`Draws::drawn`](openledger_traits::Draws::drawn) for `b"job"`, the job and the epoch it waited in; numbers are
 //! big-endian. While a worker is at it, [`Config::LateSlash`] of its bond is open. Is it late, it loses that, and a drawn job
 //! goes to another if [`Config::MaxAttempts`] allows: every attempt but the last has half of the time that is left.
+//!
+//! **Heartbeats.** A worker that was not seen for [`Config::Silence`] blocks is given no job. Registering and delivering are
+//! signs of life; in between the hook sends heartbeats, signed by the result key, as long as the worker's program answers it.
+//! They are free: one for each worker in [`Config::BeatPeriod`] blocks, at most [`BEATS_PER_BLOCK`] in a block.
 //!
 //! **Results** come as general transactions without a fee, signed by the key that the worker registered. They may be sent
 //! twice and count once: a job that was delivered is forgotten. A result that whoever ordered it refuses leaves the job as it
@@ -48,6 +55,7 @@ pub use types::{Raise, Terms};
 pub use weights::WeightInfo;
 
 pub mod attesters;
+pub mod beats;
 #[cfg(feature = "runtime-benchmarks")]
 mod benchmarking;
 pub mod bonds;
@@ -64,10 +72,10 @@ pub mod weights;
 use frame_support::traits::{fungible, Get};
 use frame_system::offchain::CreateAuthorizedTransaction;
 use openledger_protocol::{
-    compute::{Backend, Delivery, Job, Worker},
+    compute::{Backend, Delivery, Heartbeat, Job, Worker},
     Endpoint, Name,
 };
-use openledger_traits::{Draws, OnOutcome};
+use openledger_traits::{Draws, OnOutcome, Stakes};
 use sp_core::crypto::KeyTypeId;
 
 /// What a node's keystore keeps result keys under; they are sr25519.
@@ -75,6 +83,9 @@ pub const RESULT_KEY: KeyTypeId = KeyTypeId(*b"olwk");
 
 /// Jobs that are given out, and jobs that end late, in one block. The rest waits for the next.
 pub const JOBS_PER_BLOCK: u32 = 4;
+
+/// Heartbeats in one block; whose finds no room sends another.
+pub const BEATS_PER_BLOCK: u32 = 50;
 
 /// Blocks for which a job whose result was refused takes no other.
 pub const PAUSE: u32 = 10;
@@ -113,6 +124,8 @@ pub mod pallet {
         type RuntimeHoldReason: From<HoldReason>;
         /// Gets what is slashed and no challenger's.
         type Treasury: Get<Self::AccountId>;
+        /// OPEN behind workers, which shares their slashes.
+        type Stakes: Stakes<Self::AccountId>;
         /// Randomness that draws workers.
         type Draws: Draws;
         /// Who ordered the work.
@@ -136,6 +149,10 @@ pub mod pallet {
         /// Most jobs that are not delivered yet.
         #[pallet::constant]
         type MaxJobs: Get<u32>;
+        /// Blocks from a sign of life to the next heartbeat.
+        type BeatPeriod: Get<u32>;
+        /// Blocks after its last sign of life for which a worker is still drawn; more than [`Config::BeatPeriod`].
+        type Silence: Get<u32>;
         /// Priority of results in the pool.
         #[pallet::constant]
         type DeliveryPriority: Get<TransactionPriority>;
@@ -178,6 +195,10 @@ pub mod pallet {
     #[pallet::storage]
     pub type Deadlines<T: Config> = StorageValue<_, BoundedVec<(u32, u64), T::MaxJobs>, ValueQuery>;
 
+    /// The last block that had heartbeats, and how many.
+    #[pallet::storage]
+    pub type Beats<T: Config> = StorageValue<_, (u32, u32), ValueQuery>;
+
     #[pallet::event]
     #[pallet::generate_deposit(pub(super) fn deposit_event)]
     pub enum Event<T: Config> {
@@ -218,6 +239,11 @@ pub mod pallet {
         },
         /// A worker signs with other keys from now on.
         KeysChanged {
+            /// The worker.
+            worker: T::AccountId,
+        },
+        /// A worker is there.
+        Seen {
             /// The worker.
             worker: T::AccountId,
         },
@@ -386,6 +412,7 @@ pub mod pallet {
                     arch,
                     endpoint,
                     capabilities,
+                    seen: Self::now(),
                 },
             )
         }
@@ -460,6 +487,26 @@ pub mod pallet {
             Self::do_deliver(&delivery)
         }
 
+        /// Says that a worker is there.
+        ///
+        /// `signature` is by the worker's result key over [`Heartbeat::signing_message`].
+        ///
+        /// Origin: a general transaction, which needs no account and pays no fee; the pool has one for a worker. Event:
+        /// [`Event::Seen`].
+        #[pallet::call_index(7)]
+        #[pallet::weight(T::WeightInfo::heartbeat())]
+        #[pallet::weight_of_authorize(T::WeightInfo::authorize_heartbeat())]
+        #[pallet::authorize(Self::authorize_heartbeat)]
+        pub fn heartbeat(
+            origin: OriginFor<T>,
+            beat: Heartbeat,
+            // Checked by `authorize` in the very state that this runs in.
+            _signature: [u8; 64],
+        ) -> DispatchResult {
+            ensure_authorized(origin)?;
+            Self::do_heartbeat(&beat)
+        }
+
         /// Changes where the sender's public API is.
         ///
         /// Origin: signed by a worker. Event: [`Event::EndpointChanged`].
@@ -482,6 +529,11 @@ pub mod pallet {
         /// Planck of a worker's bond that can stand behind more work; nothing for who is no worker.
         pub fn room(worker: T::AccountId) -> Option<u128> {
             Workers::<T>::get(worker).map(|record| bonds::room(&record))
+        }
+
+        /// Whether a worker was seen recently enough to be given jobs.
+        pub fn is_present(worker: T::AccountId) -> bool {
+            Workers::<T>::get(worker).is_some_and(|record| record.seen >= Self::seen_since())
         }
     }
 }

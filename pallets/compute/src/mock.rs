@@ -10,7 +10,8 @@ use frame_support::{
 use frame_system::offchain::{CreateAuthorizedTransaction, CreateTransaction, CreateTransactionBase};
 use openledger_attribution::hash::{keccak, Hash};
 use openledger_protocol::{
-    compute::{capability, Backend, Delivery, Outcome, Task},
+    compute::{capability, Backend, Delivery, Heartbeat, Outcome, Task},
+    staking::Pool,
     Cid, Endpoint, Name,
 };
 use sp_core::{sr25519, Pair};
@@ -34,6 +35,8 @@ pub(crate) const UNBONDING: u32 = 30;
 pub(crate) const MAX_WORKERS: u32 = 6;
 pub(crate) const MAX_JOBS: u32 = 8;
 pub(crate) const MAX_ATTEMPTS: u32 = 2;
+pub(crate) const BEAT: u32 = 12;
+pub(crate) const SILENCE: u32 = 400;
 pub(crate) const TREASURY: AccountId = AccountId::new([99; 32]);
 pub(crate) const GENESIS: Hash = [7; 32];
 pub(crate) const EXISTENTIAL_DEPOSIT: u128 = 10;
@@ -76,6 +79,10 @@ parameter_types! {
     pub static Accepted: Vec<(u64, AccountId)> = Vec::new();
     /// Jobs told to have failed.
     pub static Failures: Vec<u64> = Vec::new();
+    /// Planck staked behind workers.
+    pub static Staked: BTreeMap<AccountId, u128> = BTreeMap::new();
+    /// What was taken from the pools behind workers, in order.
+    pub static PoolSlashes: Vec<(AccountId, u128)> = Vec::new();
     /// Whether a job that failed is ordered again at once.
     pub static Reorders: bool = false;
 }
@@ -89,6 +96,46 @@ impl openledger_traits::Draws for MockDraws {
         Drawn::get()
             .get(&epoch)
             .map(|drawn| keccak(&[drawn, domain, &id.to_be_bytes()]))
+    }
+}
+
+/// Pools of stakes as one number for each worker.
+pub struct Pools;
+fn worker_of(pool: &Pool<AccountId>) -> AccountId {
+    match pool {
+        Pool::Worker(who) => who.clone(),
+        _ => panic!("compute knows no other pools"),
+    }
+}
+impl openledger_traits::Stakes<AccountId> for Pools {
+    fn pot() -> AccountId {
+        unreachable!("compute pays no income")
+    }
+    fn income(_: &Pool<AccountId>, _: u128) -> DispatchResult {
+        unreachable!("compute pays no income")
+    }
+    fn slash(pool: &Pool<AccountId>, amount: u128) -> u128 {
+        let who = worker_of(pool);
+        let taken = Staked::mutate(|staked| {
+            let left = staked.entry(who.clone()).or_default();
+            let taken = amount.min(*left);
+            *left -= taken;
+            taken
+        });
+        PoolSlashes::mutate(|all| all.push((who, taken)));
+        taken
+    }
+    fn has_stakers(pool: &Pool<AccountId>) -> bool {
+        Self::total(pool) > 0
+    }
+    fn total(pool: &Pool<AccountId>) -> u128 {
+        Staked::get().get(&worker_of(pool)).copied().unwrap_or(0)
+    }
+    fn freeze(_: &Pool<AccountId>) -> DispatchResult {
+        unreachable!("compute opens no disputes")
+    }
+    fn thaw(_: &Pool<AccountId>) {
+        unreachable!("compute opens no disputes")
     }
 }
 
@@ -115,6 +162,7 @@ impl pallet_compute::Config for Test {
     type Currency = Balances;
     type RuntimeHoldReason = RuntimeHoldReason;
     type Treasury = Treasury;
+    type Stakes = Pools;
     type Draws = MockDraws;
     type OnOutcome = Orderer;
     type OutcomeWeight = OutcomeWeight;
@@ -124,6 +172,8 @@ impl pallet_compute::Config for Test {
     type MaxAttempts = ConstU32<MAX_ATTEMPTS>;
     type MaxWorkers = ConstU32<MAX_WORKERS>;
     type MaxJobs = ConstU32<MAX_JOBS>;
+    type BeatPeriod = ConstU32<BEAT>;
+    type Silence = ConstU32<SILENCE>;
     type DeliveryPriority = ConstU64<1_000>;
     type WeightInfo = ();
 }
@@ -186,6 +236,8 @@ pub(crate) fn new_test_ext() -> sp_io::TestExternalities {
         Drawn::set(BTreeMap::new());
         Refuses::set(false);
         Reorders::set(false);
+        Staked::set(BTreeMap::new());
+        PoolSlashes::set(Vec::new());
         Accepted::set(Vec::new());
         Failures::set(Vec::new());
     });
@@ -281,6 +333,18 @@ pub(crate) fn delivery(n: u8, job: u64, attempt: u32) -> Delivery {
 pub(crate) fn signed(n: u8, delivery: Delivery) -> Extrinsic {
     let signature = result_key(n).sign(&delivery.signing_message()).0;
     let call = crate::Call::deliver { delivery, signature };
+    <Test as CreateAuthorizedTransaction<crate::Call<Test>>>::create_authorized_transaction(call.into())
+}
+
+/// A heartbeat of worker `n` made in block `number`, signed with the key of worker `signer`.
+pub(crate) fn heartbeat(n: u8, number: u32, signer: u8) -> Extrinsic {
+    let beat = Heartbeat {
+        genesis: GENESIS,
+        worker: account(n).into(),
+        number,
+    };
+    let signature = result_key(signer).sign(&beat.signing_message()).0;
+    let call = crate::Call::heartbeat { beat, signature };
     <Test as CreateAuthorizedTransaction<crate::Call<Test>>>::create_authorized_transaction(call.into())
 }
 

@@ -1,17 +1,18 @@
 //! What the chain alone needs to know about a job.
 
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
+use openledger_protocol::compute::Machine;
 use scale_info::TypeInfo;
 
 /// What a job was ordered under, beside what its worker is told.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
-)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub struct Terms<A> {
     /// Last block in which the result of any attempt is accepted. The job's own deadline is that of its running attempt.
     pub deadline: u32,
     /// Whether it was ordered from one worker: it is given to no other.
     pub named: bool,
+    /// The only kind of machine that it is given to, if any is.
+    pub machine: Option<Machine>,
     /// Part of the worker's bond that stands behind the running attempt, in planck.
     pub stake: u128,
     /// Who was late with the attempt before.

@@ -25,6 +25,10 @@ pub trait WeightInfo {
     fn deliver() -> Weight;
     /// Checking a delivery.
     fn authorize_deliver() -> Weight;
+    /// A sign of life.
+    fn heartbeat() -> Weight;
+    /// Checking one.
+    fn authorize_heartbeat() -> Weight;
     /// A block in which no job moves.
     fn idle() -> Weight;
     /// Reading `w` workers.
@@ -78,6 +82,16 @@ fn authorize_deliver(db: RuntimeDbWeight) -> Weight {
     Weight::from_parts(550_000_000, WORKER).saturating_add(db.reads(4))
 }
 
+// The worker, how many there were.
+fn heartbeat(db: RuntimeDbWeight) -> Weight {
+    Weight::from_parts(20_000_000, WORKER).saturating_add(db.reads_writes(2, 2))
+}
+
+// The worker, how many there were, genesis hash, two settings; an sr25519 signature.
+fn authorize_heartbeat(db: RuntimeDbWeight) -> Weight {
+    Weight::from_parts(90_000_000, WORKER).saturating_add(db.reads(5))
+}
+
 // The two lists.
 fn idle(db: RuntimeDbWeight) -> Weight {
     Weight::from_parts(5_000_000, LISTS).saturating_add(db.reads(2))
@@ -95,9 +109,10 @@ fn give_out(db: RuntimeDbWeight) -> Weight {
     Weight::from_parts(60_000_000, WORKER.saturating_add(LISTS)).saturating_add(db.reads_writes(8, 5))
 }
 
-// Job, terms, worker and counter, the lists, two accounts and holds; the epoch and the treasury are read.
+// Job, terms, worker and counter, the lists, two accounts and holds; the epoch and the treasury are read. The pool behind the
+// worker, what all pools hold, what is due to the treasury, the pot's account.
 fn expire(db: RuntimeDbWeight) -> Weight {
-    Weight::from_parts(120_000_000, WORKER.saturating_add(LISTS)).saturating_add(db.reads_writes(11, 9))
+    Weight::from_parts(180_000_000, WORKER.saturating_add(LISTS)).saturating_add(db.reads_writes(15, 13))
 }
 
 impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
@@ -124,6 +139,12 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
     }
     fn authorize_deliver() -> Weight {
         authorize_deliver(T::DbWeight::get())
+    }
+    fn heartbeat() -> Weight {
+        heartbeat(T::DbWeight::get())
+    }
+    fn authorize_heartbeat() -> Weight {
+        authorize_heartbeat(T::DbWeight::get())
     }
     fn idle() -> Weight {
         idle(T::DbWeight::get())
@@ -163,6 +184,12 @@ impl WeightInfo for () {
     }
     fn authorize_deliver() -> Weight {
         authorize_deliver(RocksDbWeight::get())
+    }
+    fn heartbeat() -> Weight {
+        heartbeat(RocksDbWeight::get())
+    }
+    fn authorize_heartbeat() -> Weight {
+        authorize_heartbeat(RocksDbWeight::get())
     }
     fn idle() -> Weight {
         idle(RocksDbWeight::get())

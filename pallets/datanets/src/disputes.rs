@@ -25,7 +25,9 @@ use openledger_protocol::{
     batches::Challenge,
     datanets::{Contribution, Standing},
     disputes::{duplicate_commitment, version_commitment, Disputed, VersionBond},
+    staking::Pool,
 };
+use openledger_traits::Stakes;
 use sp_runtime::DispatchError;
 
 /// Most challenges of one version or contribution that are not decided.
@@ -116,6 +118,9 @@ impl<T: Config> Pallet<T> {
         ensure!(count < MAX_CHALLENGES, Error::<T>::TooManyChallenges);
         let deposit = T::ChallengeDeposit::get();
         Self::hold(HoldReason::Challenge, &who, deposit)?;
+        if let Disputed::Version { datanet, .. } = about {
+            T::Stakes::freeze(&Pool::Datanet(datanet))?;
+        }
         let since = Self::now();
         let until = since.saturating_add(Self::height(T::ProvePeriod::get()));
         ChallengeCounts::<T>::insert(about, count.saturating_add(1));
@@ -157,10 +162,17 @@ impl<T: Config> Pallet<T> {
         };
         let guilt = match judge_version(&facts, evidence) {
             Verdict::Guilty(guilt) => guilt,
-            Verdict::NotProven(doubt) => return Self::not_proven(about, who, challenge, doubt),
+            Verdict::NotProven(doubt) => {
+                T::Stakes::thaw(&Pool::Datanet(datanet));
+                return Self::not_proven(about, who, challenge, doubt);
+            }
         };
         Self::give_back(HoldReason::Challenge, &who, challenge.deposit)?;
         let lost = Self::slash(HoldReason::Version, &bond.publisher, bond.deposit, &who)?;
+        // Whoever stakes behind a Datanet vouches for what it publishes.
+        let pool = Pool::Datanet(datanet);
+        T::Stakes::slash(&pool, T::StakeSlash::get().mul_ceil(T::Stakes::total(&pool)));
+        T::Stakes::thaw(&pool);
         bond.deposit = 0;
         bond.void = Some(guilt);
         let publisher = bond.publisher.clone();
@@ -230,6 +242,9 @@ impl<T: Config> Pallet<T> {
             )?
         };
         Self::drop_challenge(about, &challenger);
+        if let Disputed::Version { datanet, .. } = about {
+            T::Stakes::thaw(&Pool::Datanet(datanet));
+        }
         Self::deposit_event(Event::Lapsed {
             about,
             challenger,

@@ -72,7 +72,8 @@ pub mod pallet {
         disputes::{Disputed, VersionBond},
         Cid, Name,
     };
-    use openledger_traits::Ownership;
+    use openledger_traits::{Ownership, Stakes};
+    use sp_runtime::Perbill;
 
     const STORAGE_VERSION: StorageVersion = StorageVersion::new(1);
 
@@ -110,6 +111,10 @@ pub mod pallet {
         type ProvePeriod: Get<BlockNumberFor<Self>>;
         /// Gets what is lost.
         type Treasury: Get<Self::AccountId>;
+        /// OPEN behind Datanets, which is frozen while a version is disputed.
+        type Stakes: Stakes<Self::AccountId>;
+        /// Part of what is staked behind a Datanet that a version proved wrong costs.
+        type StakeSlash: Get<Perbill>;
         /// Most records of a contribution.
         #[pallet::constant]
         type MaxRecords: Get<u32>;

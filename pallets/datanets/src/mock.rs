@@ -12,9 +12,9 @@ use openledger_attribution::{
     record::{reservation, RecordId, RecordLeaf, VersionLeaf},
     tree::{Root, Tree},
 };
-use openledger_protocol::{datanets::Curation, Cid, Name};
-use openledger_traits::{Asset, Ownership};
-use sp_runtime::{AccountId32, BuildStorage, DispatchError, DispatchResult};
+use openledger_protocol::{datanets::Curation, staking::Pool, Cid, Name};
+use openledger_traits::{Asset, Ownership, Stakes};
+use sp_runtime::{AccountId32, BuildStorage, DispatchError, DispatchResult, Perbill};
 
 pub(crate) type AccountId = AccountId32;
 
@@ -91,7 +91,63 @@ impl Ownership<AccountId> for Items {
     }
 }
 
+/// What is staked behind each Datanet, what was taken of it, and how often it is frozen: in the state, as [`Items`].
+pub struct Pools;
+
+pub(crate) fn pool(datanet: u64) -> (u128, u128, u32) {
+    unhashed::get(&(b"pool", datanet).encode()).unwrap_or_default()
+}
+
+fn change(pool: &Pool<AccountId>, by: impl FnOnce(&mut (u128, u128, u32))) {
+    let Pool::Datanet(datanet) = pool else {
+        panic!("only Datanets are disputed here");
+    };
+    let mut state = self::pool(*datanet);
+    by(&mut state);
+    unhashed::put(&(b"pool", *datanet).encode(), &state);
+}
+
+pub(crate) fn stake(datanet: u64, amount: u128) {
+    change(&Pool::Datanet(datanet), |state| state.0 += amount);
+}
+
+impl Stakes<AccountId> for Pools {
+    fn pot() -> AccountId {
+        unreachable!("Datanets pay no income")
+    }
+    fn income(_: &Pool<AccountId>, _: u128) -> DispatchResult {
+        unreachable!("Datanets pay no income")
+    }
+    fn slash(pool: &Pool<AccountId>, amount: u128) -> u128 {
+        change(pool, |(staked, taken, frozen)| {
+            assert!(*frozen > 0, "slashed before it is thawed");
+            *staked -= amount;
+            *taken += amount;
+        });
+        amount
+    }
+    fn has_stakers(pool: &Pool<AccountId>) -> bool {
+        Self::total(pool) > 0
+    }
+    fn total(pool: &Pool<AccountId>) -> u128 {
+        match pool {
+            Pool::Datanet(datanet) => self::pool(*datanet).0,
+            _ => 0,
+        }
+    }
+    fn freeze(pool: &Pool<AccountId>) -> DispatchResult {
+        change(pool, |state| state.2 += 1);
+        Ok(())
+    }
+    fn thaw(pool: &Pool<AccountId>) {
+        change(pool, |state| {
+            state.2 = state.2.checked_sub(1).expect("thawed as often as frozen")
+        });
+    }
+}
+
 parameter_types! {
+    pub const StakeSlash: Perbill = Perbill::from_percent(10);
     pub storage ContributionDeposit: u128 = 50;
     pub storage VersionDeposit: u128 = 400;
     pub const Treasury: AccountId = TREASURY;
@@ -101,6 +157,8 @@ impl pallet_datanets::Config for Test {
     type Currency = Balances;
     type RuntimeHoldReason = RuntimeHoldReason;
     type Ownership = Items;
+    type Stakes = Pools;
+    type StakeSlash = StakeSlash;
     type DatanetDeposit = ConstU128<DATANET_DEPOSIT>;
     type ReservationDeposit = ConstU128<RESERVATION_DEPOSIT>;
     type ContributionDeposit = ContributionDeposit;

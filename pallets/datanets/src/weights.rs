@@ -68,17 +68,18 @@ fn publish(db: RuntimeDbWeight) -> Weight {
     Weight::from_parts(60_000_000, 8_000).saturating_add(db.reads_writes(7, 5))
 }
 
-// Reads and writes: challenge, count, account, holds. Reads: the contribution and whether it is a duplicate.
+// Reads and writes: challenge, count, account, holds, the pool's freeze. Reads: the contribution and whether it is a duplicate.
 fn challenge(db: RuntimeDbWeight) -> Weight {
-    Weight::from_parts(60_000_000, 8_000).saturating_add(db.reads_writes(6, 4))
+    Weight::from_parts(60_000_000, 8_000).saturating_add(db.reads_writes(7, 5))
 }
 
 // Each byte is decoded and hashed at most three times. Reads and writes: challenge, count, what stands behind the version, three
-// accounts and their holds. Reads: version, a contribution and whether it is a duplicate.
+// accounts and their holds; the pool behind the Datanet, what pools hold and owe, the pot's account, the freeze. Reads: version, a
+// contribution and whether it is a duplicate.
 fn prove_version(db: RuntimeDbWeight, b: u32) -> Weight {
-    Weight::from_parts(150_000_000, 20_000)
+    Weight::from_parts(210_000_000, 28_000)
         .saturating_add(Weight::from_parts(60_000, 0).saturating_mul(b.into()))
-        .saturating_add(db.reads_writes(12, 9))
+        .saturating_add(db.reads_writes(17, 14))
 }
 
 // As a version, with two contributions.
@@ -88,9 +89,9 @@ fn prove_duplicate(db: RuntimeDbWeight, b: u32) -> Weight {
         .saturating_add(db.reads_writes(12, 10))
 }
 
-// Reads and writes: challenge, count, two accounts, holds. Reads: what stands behind the version.
+// Reads and writes: challenge, count, two accounts, holds, the pool's freeze. Reads: what stands behind the version.
 fn lapse(db: RuntimeDbWeight) -> Weight {
-    Weight::from_parts(60_000_000, 8_000).saturating_add(db.reads_writes(6, 5))
+    Weight::from_parts(60_000_000, 8_000).saturating_add(db.reads_writes(7, 6))
 }
 
 // Reads and writes: what stands behind the version, account, holds. Reads: count.

@@ -2,7 +2,7 @@
 
 use crate::{
     fixture,
-    pallet::{AwaitingSeed, Bases, Call, Config, Generations, Models, Pallet, StoppedUntil},
+    pallet::{AwaitingSeed, Bases, Call, Config, Generations, Lines, Models, Pallet, StoppedUntil},
     MAX_MODULES, SEEDS_PER_BLOCK,
 };
 use alloc::{boxed::Box, vec::Vec};
@@ -15,7 +15,7 @@ use frame_system::RawOrigin;
 use openledger_attribution::{fee::Mix, hash::NONE, tree::Root};
 use openledger_protocol::{
     compute::{Outcome, Task},
-    models::{MaxSources, Source, Stage},
+    models::{Line, MaxNearer, MaxSources, Source, Stage},
     Cid, Name,
 };
 use openledger_traits::{Draws, OnOutcome};
@@ -100,6 +100,7 @@ fn requested<T: Config>(owner: T::AccountId, count: u32) -> Result<(u32, u64), B
         fixture::rules(),
         T::LeastPrice::get(),
         deadline::<T>(),
+        None,
     )?;
     let generation = Models::<T>::get(0).map_or(0, |model| model.generations);
     let job = Generations::<T>::get(0, generation).map_or(0, |entry| entry.job);
@@ -169,6 +170,26 @@ mod benches {
     #[benchmark]
     fn request_training(s: Linear<1, 16>) -> Result<(), BenchmarkError> {
         let owner = created::<T>()?;
+        // The longest line there is, every generation of it trained on as much as can be.
+        let (generation, _) = requested::<T>(owner.clone(), most_sources())?;
+        let mut entry = Generations::<T>::get(0, generation).ok_or(BenchmarkError::Stop("it was ordered"))?;
+        entry.stage = Stage::Ready {
+            index: fixture::ADAPTER,
+        };
+        let last = generation.saturating_add(<MaxNearer as Get<u32>>::get());
+        for next in generation..=last {
+            Generations::<T>::insert(0, next, entry.clone());
+            if next > generation {
+                let parent = (0, next.saturating_sub(1));
+                let before = Lines::<T>::get(0, parent.1);
+                Lines::<T>::insert(0, next, Line::from(parent, before.as_ref(), true));
+            }
+        }
+        Models::<T>::mutate(0, |model| {
+            if let Some(model) = model {
+                model.generations = last;
+            }
+        });
         let list = sources::<T>(s);
         #[extrinsic_call]
         _(
@@ -179,8 +200,9 @@ mod benches {
             fixture::rules(),
             T::LeastPrice::get(),
             deadline::<T>(),
+            Some((0, last)),
         );
-        assert!(Generations::<T>::contains_key(0, 1));
+        assert!(Lines::<T>::contains_key(0, last.saturating_add(1)));
         Ok(())
     }
 

@@ -2,8 +2,8 @@
 //! nothing.
 
 use crate::pallet::{
-    Bases, Config, Drawn, Error, Event, Generations, HoldReason, Models, Newest, NextBase, NextModel, Pallet,
-    StoppedUntil, Voided,
+    Bases, Config, Drawn, Error, Event, Generations, HoldReason, Lines, Models, Newest, NextBase, NextModel,
+    Pallet, StoppedUntil, Voided,
 };
 use alloc::vec::Vec;
 use frame_support::{
@@ -14,7 +14,7 @@ use frame_support::{
 };
 use frame_system::pallet_prelude::BlockNumberFor;
 use openledger_attribution::{
-    fee::{Missing, Mix, Tariff},
+    fee::{Mix, Tariff},
     hash::{Hash, NONE},
     index::{IndexHeader, IndexRules},
     verdict::IndexOrder,
@@ -22,10 +22,10 @@ use openledger_attribution::{
 use openledger_protocol::{
     compute::Task,
     is_name,
-    models::{Base, Generation, MaxSources, Model, Recipe, Source, Stage},
+    models::{tariff_of, Base, Generation, MaxSources, Model, Place, Recipe, Source, Stage},
     Cid, Name,
 };
-use openledger_traits::{Asset, Jobs, Ownership, Served};
+use openledger_traits::{Ancestors, Asset, Jobs, Ownership, Served};
 use sp_runtime::{DispatchError, SaturatedConversion};
 
 impl<T: Config> Pallet<T> {
@@ -90,6 +90,7 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
+    #[allow(clippy::too_many_arguments)]
     pub(crate) fn do_request_training(
         who: T::AccountId,
         model: u64,
@@ -98,6 +99,7 @@ impl<T: Config> Pallet<T> {
         rules: IndexRules,
         price: u128,
         deadline: u32,
+        parent: Option<Place>,
     ) -> DispatchResult {
         let mut entry = Self::owned(model, &who)?;
         ensure!(Bases::<T>::contains_key(entry.base), Error::<T>::UnknownBase);
@@ -113,6 +115,9 @@ impl<T: Config> Pallet<T> {
             deadline <= Self::after(T::LongestTraining::get()),
             Error::<T>::DeadlineTooLate
         );
+        let line = parent
+            .map(|parent| Self::line_from(parent, entry.base, &recipe, &sources))
+            .transpose()?;
         let generation = entry.generations.checked_add(1).ok_or(Error::<T>::NoNumberLeft)?;
         entry.generations = generation;
         Models::<T>::insert(model, entry);
@@ -144,6 +149,9 @@ impl<T: Config> Pallet<T> {
                 stage: Stage::Training,
             },
         );
+        if let Some(line) = line {
+            Lines::<T>::insert(model, generation, line);
+        }
         Self::deposit_event(Event::TrainingRequested {
             model,
             generation,
@@ -203,19 +211,12 @@ impl<T: Config> Pallet<T> {
         Ok(entry)
     }
 
-    /// The tariff with these prices and today's split, without the parties that no model has yet.
+    /// The tariff with these prices and today's split.
     fn tariff(price_in: u128, price_out: u128, mix: Mix) -> Result<Tariff, Error<T>> {
-        let missing = Missing {
-            owner: false,
-            // Nobody can stake behind a model or a worker yet: there is no pallet to do it with.
-            stakers: true,
-            // Every model is trained on a base that has no owner here: none has ancestors.
-            lineage: true,
-        };
         let tariff = Tariff {
             price_in,
             price_out,
-            split: T::Split::get().without(missing),
+            split: T::Split::get(),
             mix,
         };
         ensure!(mix.is_whole(), Error::<T>::MixNotWhole);
@@ -255,16 +256,32 @@ impl<T: Config> openledger_traits::Models<T::AccountId> for Pallet<T> {
         })
     }
 
+    fn tariff(model: u64, generation: u32) -> Option<Tariff> {
+        let entry = Models::<T>::get(model).filter(|entry| entry.serving)?;
+        let is_ready = matches!(
+            Generations::<T>::get(model, generation)?.stage,
+            Stage::Ready { .. }
+        );
+        let line = Lines::<T>::get(model, generation);
+        is_ready.then(|| tariff_of(&entry.tariff, line.as_ref()))
+    }
+
+    fn ancestors(model: u64, generation: u32) -> Option<Ancestors<T::AccountId>> {
+        Self::ancestors_of(model, generation)
+    }
+
     fn accepts(model: u64, generation: u32, tariff: &Tariff) -> bool {
         let Some(entry) = Models::<T>::get(model) else {
             return false;
         };
         let now = Self::now();
         let is_open = entry.serving || StoppedUntil::<T>::get(model).is_some_and(|until| now <= until);
-        let is_good = entry.tariff == *tariff
+        let line = Lines::<T>::get(model, generation);
+        let is_this = |of_model: &Tariff| tariff_of(of_model, line.as_ref()) == *tariff;
+        let is_good = is_this(&entry.tariff)
             || entry
                 .previous
-                .is_some_and(|(previous, until)| previous == *tariff && now <= until);
+                .is_some_and(|(previous, until)| is_this(&previous) && now <= until);
         let is_ready = || {
             Generations::<T>::get(model, generation)
                 .is_some_and(|entry| matches!(entry.stage, Stage::Ready { .. }))

@@ -11,6 +11,13 @@
 //! The price is held from whoever ordered: it becomes the trainer's when the generation is ready, and goes back when its job
 //! fails. Deposits for bases and models are held for as long as those are in the state.
 //!
+//! # Descent
+//!
+//! A training may start from the adapter of a generation that is ready, of this model or another on the same base. Its line
+//! ([`Line`](openledger_protocol::models::Line)) says which ancestors share in what its answers earn, and is kept for good.
+//! A generation that starts from its base has none, and [`tariff_of`](openledger_protocol::models::tariff_of) gives the part
+//! to the contributors. Adapters that were not trained here cannot be parents.
+//!
 //! # Prices
 //!
 //! Answers are charged some time after they were given. What they cost then stays good for [`Config::PriceHold`] blocks after
@@ -44,6 +51,7 @@ mod checks;
 #[cfg(any(test, feature = "runtime-benchmarks"))]
 mod fixture;
 mod impls;
+mod lines;
 #[cfg(test)]
 mod mock;
 mod outcome;
@@ -78,7 +86,7 @@ pub mod pallet {
         index::IndexRules,
     };
     use openledger_protocol::{
-        models::{Base, Generation, MaxSources, Model, Recipe, Source},
+        models::{Base, Generation, Line, MaxSources, Model, Place, Recipe, Source},
         Name,
     };
     use openledger_traits::{Datanets, Draws, Indexes, Jobs, Ownership};
@@ -107,7 +115,7 @@ pub mod pallet {
         type Draws: Draws;
         /// Where indexes are registered.
         type Indexes: Indexes;
-        /// How a fee is split, before the parties that a model lacks are taken out. Governed.
+        /// How a fee is split, before the parties that a generation lacks are taken out. Governed.
         type Split: Get<Split>;
         /// Blocks that a price stays good after it was changed, and any price after serving was stopped: longer than a worker
         /// takes from an answer to its batch.
@@ -175,6 +183,10 @@ pub mod pallet {
     /// Indexes of generations that were ready until those were proved wrong.
     #[pallet::storage]
     pub type Voided<T: Config> = StorageDoubleMap<_, Twox64Concat, u64, Twox64Concat, u32, Hash>;
+
+    /// What generations descend from that did not start from their base.
+    #[pallet::storage]
+    pub type Lines<T: Config> = StorageDoubleMap<_, Twox64Concat, u64, Twox64Concat, u32, Line>;
 
     /// What amounts are held for.
     #[pallet::composite_enum]
@@ -398,6 +410,14 @@ pub mod pallet {
         HeaderVerbatim,
         /// A source was proved wrong: publish another version, or name an earlier one.
         SourceVoid,
+        /// There is no such generation to start from.
+        NoParent,
+        /// The generation to start from cannot answer: it is not ready yet, or its index was proved wrong.
+        ParentNotReady,
+        /// The generation to start from is on another base.
+        ParentBase,
+        /// The adapter to start from has another rank, alpha or targets: order the same ones.
+        ParentShape,
     }
 
     #[pallet::hooks]
@@ -459,11 +479,13 @@ pub mod pallet {
 
         /// The owner orders a generation; `price` planck are held for whoever trains it until block `deadline`.
         ///
+        /// Training starts from the adapter of `parent`, a generation that is ready, or without one from the model's base.
         /// Event: [`Event::TrainingRequested`]. Fails with [`Error::UnknownModel`], [`Error::NotOwner`], if a source, the
         /// recipe or a rule is out of its range, with [`Error::PriceTooLow`], [`Error::DeadlineTooSoon`],
-        /// [`Error::DeadlineTooLate`], or if the sender has too little.
+        /// [`Error::DeadlineTooLate`], if the parent's adapter does not fit, or if the sender has too little.
         #[pallet::call_index(2)]
         #[pallet::weight(T::WeightInfo::request_training(sources.len() as u32))]
+        #[allow(clippy::too_many_arguments)]
         pub fn request_training(
             origin: OriginFor<T>,
             model: u64,
@@ -472,9 +494,10 @@ pub mod pallet {
             rules: IndexRules,
             price: u128,
             deadline: u32,
+            parent: Option<Place>,
         ) -> DispatchResult {
             let who = ensure_signed(origin)?;
-            Self::do_request_training(who, model, sources, recipe, rules, price, deadline)
+            Self::do_request_training(who, model, sources, recipe, rules, price, deadline, parent)
         }
 
         /// The owner changes prices. Those before stay good for [`Config::PriceHold`] blocks.

@@ -16,8 +16,8 @@ use openledger_attribution::{
     wire::Object,
 };
 use openledger_protocol::{
-    compute::{Outcome, Task},
-    models::{Generation, Source, Stage},
+    compute::{Machine, Outcome, Task},
+    models::{Generation, Place, Source, Stage},
     Cid, Name,
 };
 use openledger_traits::{Asset, Datanets, Draws, Indexes, Jobs, OnOutcome, Ownership};
@@ -166,6 +166,9 @@ impl Jobs<AccountId> for World {
         put((b"jobs", id), (task, worker.cloned(), deadline));
         Ok(id)
     }
+    fn order_on(_: Task, _: Machine, _: u32) -> Result<u64, DispatchError> {
+        unreachable!("any machine trains")
+    }
 }
 
 impl Draws for World {
@@ -277,18 +280,25 @@ pub(crate) fn mix() -> Mix {
     }
 }
 
-/// A tariff of a model, whose split lacks stakers and ancestors.
-pub(crate) fn tariff(price_in: u128, price_out: u128) -> Tariff {
+/// A tariff of a model.
+pub(crate) fn stored(price_in: u128, price_out: u128) -> Tariff {
     Tariff {
         price_in,
         price_out,
+        split: SPLIT,
+        mix: mix(),
+    }
+}
+
+/// The same for a generation without ancestors.
+pub(crate) fn tariff(price_in: u128, price_out: u128) -> Tariff {
+    Tariff {
         split: Split {
-            contributors: 4_500,
-            stakers: 0,
+            contributors: 3_500,
             lineage: 0,
             ..SPLIT
         },
-        mix: mix(),
+        ..stored(price_in, price_out)
     }
 }
 
@@ -320,15 +330,20 @@ pub(crate) fn sources() -> Vec<Source> {
 }
 
 pub(crate) fn request(model: u64) -> DispatchResult {
+    request_from(model, sources(), None)
+}
+
+pub(crate) fn request_from(model: u64, sources: Vec<Source>, parent: Option<Place>) -> DispatchResult {
     let deadline = System::block_number() as u32 + 100;
     Models::request_training(
         signed(&OWNER),
         model,
-        sources().try_into().unwrap(),
+        sources.try_into().unwrap(),
         fixture::recipe(),
         fixture::rules(),
         PRICE,
         deadline,
+        parent,
     )
 }
 
@@ -392,10 +407,15 @@ pub(crate) fn indexed((header, layout): (IndexHeader, Layout)) -> Outcome {
 /// Takes a generation of a model all the way.
 pub(crate) fn ready(model: u64) -> u32 {
     let number = requested(model);
+    finish(model, number);
+    number
+}
+
+/// Takes a generation that was ordered all the way.
+pub(crate) fn finish(model: u64, number: u32) {
     trained(model, number);
     run_to_seed(model, number);
     assert_ok!(deliver(model, number, &TRAINER, &indexed(index(model, number))));
-    number
 }
 
 /// Makes a block.

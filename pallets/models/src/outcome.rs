@@ -266,7 +266,10 @@ impl<T: Config> OnOutcome<T::AccountId> for Pallet<T> {
         }
         | Task::Index {
             model, generation, ..
-        }) = *task;
+        }) = *task
+        else {
+            return;
+        };
         let is_at_work = |stage: &Stage| matches!(stage, Stage::Training | Stage::Indexing { .. });
         if let Some(entry) = Self::awaited(model, generation, job, is_at_work) {
             Self::fail(model, generation, entry);

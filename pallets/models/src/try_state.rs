@@ -3,7 +3,7 @@
 #![cfg(any(feature = "std", feature = "try-runtime", test))]
 
 use crate::pallet::{
-    AwaitingSeed, Bases, Config, Generations, HoldReason, Models, Newest, NextBase, NextModel, Pallet,
+    AwaitingSeed, Bases, Config, Generations, HoldReason, Lines, Models, Newest, NextBase, NextModel, Pallet,
     StoppedUntil, Voided,
 };
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -23,6 +23,7 @@ impl<T: Config> Pallet<T> {
         Self::try_state_tariffs_are_whole()?;
         Self::try_state_stages_are_possible()?;
         Self::try_state_voided_are_out_of_use()?;
+        Self::try_state_lines_lead_back()?;
         Self::try_state_queue_holds_who_waits()?;
         Self::try_state_holds_equal_deposits_and_prices()
     }
@@ -119,6 +120,24 @@ impl<T: Config> Pallet<T> {
             ensure!(
                 is_ready(newest),
                 "models: the latest generation that became ready never did"
+            );
+        }
+        Ok(())
+    }
+
+    /// A line names generations that were there before its own, and ends at one that has none.
+    fn try_state_lines_lead_back() -> Result<(), TryRuntimeError> {
+        for (model, generation, line) in Lines::<T>::iter() {
+            ensure!(
+                Generations::<T>::contains_key(model, generation)
+                    && line.ancestors().all(|place| {
+                        place != (model, generation) && Generations::<T>::contains_key(place.0, place.1)
+                    }),
+                "models: a line names a generation that does not exist"
+            );
+            ensure!(
+                !Lines::<T>::contains_key(line.root.0, line.root.1),
+                "models: the root of a line has ancestors"
             );
         }
         Ok(())

@@ -43,12 +43,12 @@ fn create(db: RuntimeDbWeight) -> Weight {
     Weight::from_parts(130_000_000, 12_000).saturating_add(db.reads_writes(14, 11))
 }
 
-// Reads and writes: model, generation, account, holds; for the job next, job, terms, deadlines, waiting. Reads: owner, base,
-// three settings, epoch; a version for each source.
+// Reads and writes: model, generation, line, account, holds; for the job next, job, terms, deadlines, waiting. Reads: owner,
+// base, three settings, epoch; a version for each source; of the parent its model, base and line, and it and its 16 ancestors.
 fn request_training(db: RuntimeDbWeight, s: u32) -> Weight {
-    Weight::from_parts(130_000_000, 60_000)
+    Weight::from_parts(180_000_000, 90_000)
         .saturating_add(Weight::from_parts(4_000_000, 2_700).saturating_mul(s.into()))
-        .saturating_add(db.reads_writes(15, 9))
+        .saturating_add(db.reads_writes(36, 10))
         .saturating_add(db.reads(s.into()))
 }
 

@@ -96,6 +96,10 @@ where
     }
 
     fn to_treasury(amount: u128) -> DispatchResult {
+        Self::move_to(&T::Fallback::get(), amount)
+    }
+
+    fn move_to(pot: &T::AccountId, amount: u128) -> DispatchResult {
         if amount == 0 {
             return Ok(());
         }
@@ -103,12 +107,7 @@ where
             .checked_sub(amount)
             .ok_or(Error::<T>::Ledger)?;
         Escrowed::<T>::put(escrowed);
-        T::Currency::transfer(
-            &Self::fees_account(),
-            &T::Fallback::get(),
-            amount,
-            Preservation::Preserve,
-        )?;
+        T::Currency::transfer(&Self::fees_account(), pot, amount, Preservation::Preserve)?;
         Ok(())
     }
 }

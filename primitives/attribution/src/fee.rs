@@ -68,7 +68,6 @@ impl Split {
         let mut split = self;
         for (absent, part) in [
             (missing.owner, &mut split.owner),
-            (missing.stakers, &mut split.stakers),
             (missing.lineage, &mut split.lineage),
         ] {
             if absent {
@@ -80,15 +79,14 @@ impl Split {
     }
 }
 
-/// Parties that do not exist for a model or worker. Compute and contributors always do: the fallback stands
-/// in for the latter.
+/// Parties that do not exist for a model. Compute and contributors always do: the fallback stands in for the latter. Whether
+/// anybody stakes is not among them: it changes between an answer and its payment, and what a consumer signed must not
+/// ([`stakers`]).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Missing {
     /// The model has no owner.
     pub owner: bool,
-    /// Nobody stakes behind the model or the worker.
-    pub stakers: bool,
-    /// The model has no ancestors.
+    /// The generation has no ancestors.
     pub lineage: bool,
 }
 
@@ -299,6 +297,29 @@ impl Parts {
 pub fn halves(amount: u128) -> (u128, u128) {
     let second = amount >> 1;
     (amount.saturating_sub(second), second)
+}
+
+/// Where the stakers' part goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stakers {
+    /// To those behind the model.
+    pub model: u128,
+    /// To those behind the worker.
+    pub worker: u128,
+    /// Nobody's: it takes the way of contributors' parts that nobody is credited for, the fallback.
+    pub missing: u128,
+}
+
+/// Divides the stakers' part: half to the model's pool, half to the worker's, as long as anybody stakes there when it is paid.
+pub fn stakers(amount: u128, behind_model: bool, behind_worker: bool) -> Stakers {
+    let (of_model, of_worker) = halves(amount);
+    let model = if behind_model { of_model } else { 0 };
+    let worker = if behind_worker { of_worker } else { 0 };
+    Stakers {
+        model,
+        worker,
+        missing: amount.saturating_sub(model).saturating_sub(worker),
+    }
 }
 
 /// What each ancestor gets of `amount`.

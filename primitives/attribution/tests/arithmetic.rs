@@ -6,7 +6,7 @@ mod common;
 use common::law;
 use num_bigint::BigUint;
 use openledger_attribution::{
-    fee::{halves, lineage, Fee, Missing, Mix, Parts, Split, Tariff, MAX_ANCESTORS},
+    fee::{halves, lineage, stakers, Fee, Missing, Mix, Parts, Split, Tariff, MAX_ANCESTORS},
     share::{apportion, gather, shares, BILLION},
     wide::{multiply, multiply_divide, scale, Wide},
 };
@@ -302,6 +302,21 @@ fn a_split_loses_and_makes_nothing() {
 }
 
 #[test]
+fn the_stakers_part_is_halved_and_what_nobody_stakes_for_is_missing() {
+    law(
+        2_000,
+        (number(), any::<bool>(), any::<bool>()),
+        |(amount, model, worker)| {
+            let got = stakers(amount, model, worker);
+            prop_assert_eq!(big(got.model) + big(got.worker) + big(got.missing), big(amount));
+            prop_assert_eq!(got.model, if model { amount - amount / 2 } else { 0 });
+            prop_assert_eq!(got.worker, if worker { amount / 2 } else { 0 });
+            Ok(())
+        },
+    );
+}
+
+#[test]
 fn parts_add_and_subtract_field_by_field() {
     law(
         2_000,
@@ -353,16 +368,13 @@ fn parts_add_and_subtract_field_by_field() {
 fn a_missing_partys_part_goes_to_the_contributors() {
     law(
         2_000,
-        (split(), any::<[bool; 3]>()),
-        |(split, [owner, stakers, lineage])| {
-            let left = split.without(Missing {
-                owner,
-                stakers,
-                lineage,
-            });
+        (split(), any::<[bool; 2]>()),
+        |(split, [owner, lineage])| {
+            let left = split.without(Missing { owner, lineage });
             prop_assert!(left.is_whole());
             prop_assert!(!owner || left.owner == 0);
-            prop_assert!(!stakers || left.stakers == 0);
+            // Whether anybody stakes is not known when a split is signed.
+            prop_assert_eq!(left.stakers, split.stakers);
             prop_assert!(!lineage || left.lineage == 0);
             prop_assert_eq!(left.compute, split.compute);
             prop_assert_eq!(left.platform, split.platform);

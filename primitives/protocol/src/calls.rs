@@ -4,10 +4,11 @@
 
 use crate::{
     channels::ChannelClaim,
-    compute::{Backend, Delivery},
+    compute::{Backend, Delivery, Heartbeat, Machine},
     datanets::Curation,
     disputes::{Committed, Disputed},
-    models::{Recipe, Source},
+    inference::Prompt,
+    models::{Place, Recipe, Source},
     staking::Pool,
     Account, Cid, Endpoint, Hash, Name,
 };
@@ -92,8 +93,8 @@ pallets! {
         0 register_base(name: &Name, licence: &Name, weights: &Hash, tokenizer: &Hash);
         /// Creates a model owned by the sender.
         1 create(name: &Name, base: u64, price_in: u128, price_out: u128, mix: &Mix);
-        /// The owner orders a generation.
-        2 request_training(model: u64, sources: &[Source], recipe: &Recipe, rules: &IndexRules, price: u128, deadline: u32);
+        /// The owner orders a generation, which starts from the adapter of `parent` or from the base.
+        2 request_training(model: u64, sources: &[Source], recipe: &Recipe, rules: &IndexRules, price: u128, deadline: u32, parent: Option<Place>);
         /// The owner changes prices.
         3 set_prices(model: u64, price_in: u128, price_out: u128);
         /// The owner lets it answer, or not.
@@ -115,6 +116,8 @@ pallets! {
         5 deliver(delivery: &Delivery, signature: &[u8; 64]);
         /// Changes the endpoint.
         6 set_endpoint(endpoint: &Endpoint);
+        /// Says that a worker is there: a general transaction, submitted by the node's hook.
+        7 heartbeat(beat: &Heartbeat, signature: &[u8; 64]);
     }
     /// Payment channels.
     channels = 94 {
@@ -126,6 +129,13 @@ pallets! {
         2 close(channel: u64);
         /// Takes the rest back when its time has come.
         3 finish(channel: u64);
+    }
+    /// Questions asked on the chain.
+    inference = 98 {
+        /// Asks a generation of a model.
+        0 request_inference(model: u64, generation: u32, prompt: &Prompt, max_tokens: u32, machine: &Option<Machine>, most: u128, deadline: u32);
+        /// Removes a request that is answered or failed.
+        1 forget(request: u64);
     }
     /// Batches, windows, disputes.
     attribution = 95 {

@@ -23,7 +23,7 @@
 //! | --- | --- | --- | --- |
 //! | `Row` | `Sketch` | `Lanes` of the row's unit, at `Rule::probe_exponents` | model, bases, the record |
 //! | `Basis` | `Spectra` | `Spectra` of the module, over `bases::drawn_rows` | model, records |
-//! | `Training` | `Digest` (adapter) | `Digest` of the adapter it trained | generation, records, the arch of the accused |
+//! | `Training` | `Digest` (adapter) | `Digest` of the adapter it trained | generation, the adapter of its [`Line`](crate::models::Line)'s parent if it has one, records, the arch of the accused |
 //! | `Query` | `Sketch` | `Lanes` of the answer | model, bases, [`Handed`] |
 //! | `Ranks` | `Ranks` | `Ranks` of the prompt | retrieval index, [`Handed`] |
 //! | `Output`, verifiable | `Digest` (`Receipt::output`) | `Digest`: root hash of the text it generated, under the salts handed over | model, [`Handed`], the arch of the accused |

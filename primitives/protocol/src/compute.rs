@@ -2,6 +2,7 @@
 
 use crate::{Account, Cid, Endpoint, Hash, Name};
 use alloc::{boxed::Box, vec::Vec};
+use bounded_collections::{BoundedVec, ConstU32};
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use openledger_attribution::{hash::keccak, index::IndexHeader, sketch::Layout};
 use scale_info::TypeInfo;
@@ -15,6 +16,21 @@ pub enum Backend {
     Cpu,
     /// An NVIDIA GPU.
     Cuda,
+}
+
+/// Most bytes of an answer that the chain keeps.
+pub type MaxOutput = ConstU32<4_096>;
+
+/// An answer that the chain keeps. UTF-8.
+pub type Output = BoundedVec<u8, MaxOutput>;
+
+/// A kind of machine, for results that have to be the same to the last bit.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+pub struct Machine {
+    /// What it computes on.
+    pub backend: Backend,
+    /// Which kind of that, as workers register it.
+    pub arch: Name,
 }
 
 /// Bits of [`Worker::capabilities`].
@@ -64,6 +80,15 @@ pub struct Worker {
     pub endpoint: Endpoint,
     /// What it does: bits of [`capability`].
     pub capabilities: u8,
+    /// The last block in which it gave a sign of life: registered, delivered, or sent a [`Heartbeat`].
+    pub seen: u32,
+}
+
+impl Worker {
+    /// Whether it is a machine of this kind.
+    pub fn is_machine(&self, machine: &Machine) -> bool {
+        self.backend == machine.backend && self.arch == machine.arch
+    }
 }
 
 /// What a job is to do.
@@ -89,6 +114,15 @@ pub enum Task {
         /// Seed of the projections.
         seed: Hash,
     },
+    /// Answer a request that is on the chain: everything else is in the request.
+    Infer {
+        /// The model.
+        model: u64,
+        /// Its generation.
+        generation: u32,
+        /// The request.
+        request: u64,
+    },
 }
 
 impl Task {
@@ -97,6 +131,7 @@ impl Task {
         match self {
             Self::Train { .. } => capability::TRAIN,
             Self::Index { .. } => capability::INDEX,
+            Self::Infer { .. } => capability::INFER,
         }
     }
 }
@@ -156,6 +191,11 @@ pub enum Outcome {
         /// How its rows are laid out.
         layout: Layout,
     },
+    /// An answer.
+    Inferred {
+        /// Its text.
+        output: Output,
+    },
 }
 
 /// What a worker's result key signs.
@@ -177,6 +217,28 @@ impl Delivery {
     /// `OpenLedger result:` ‖ keccak of the SCALE bytes.
     pub fn signing_message(&self) -> Vec<u8> {
         let mut message = b"OpenLedger result:".to_vec();
+        message.extend_from_slice(&keccak(&[&self.encode()]));
+        message
+    }
+}
+
+/// What a worker's result key signs now and then, so that the chain knows that it is there.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+)]
+pub struct Heartbeat {
+    /// Genesis hash of the chain.
+    pub genesis: Hash,
+    /// The worker.
+    pub worker: Account,
+    /// The block it was made in.
+    pub number: u32,
+}
+
+impl Heartbeat {
+    /// `OpenLedger heartbeat:` ‖ keccak of the SCALE bytes.
+    pub fn signing_message(&self) -> Vec<u8> {
+        let mut message = b"OpenLedger heartbeat:".to_vec();
         message.extend_from_slice(&keccak(&[&self.encode()]));
         message
     }

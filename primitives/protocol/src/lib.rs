@@ -28,6 +28,7 @@ pub mod committees;
 pub mod compute;
 pub mod datanets;
 pub mod disputes;
+pub mod inference;
 pub mod models;
 pub mod staking;
 pub mod storage;

@@ -80,11 +80,18 @@ items! {
     model(id: u64) = "Models" "Models";
     /// [`Generation`](crate::models::Generation).
     generation(model: u64, generation: u32) = "Models" "Generations";
+    /// [`Line`](crate::models::Line), of a generation that has ancestors.
+    line(model: u64, generation: u32) = "Models" "Lines";
 
     /// [`Worker`](crate::compute::Worker).
     worker(account: Account) = "Compute" "Workers";
     /// [`Job`](crate::compute::Job).
     job(id: u64) = "Compute" "Jobs";
+
+    /// `u64`: the next request for an answer on the chain.
+    next_inference() = "Inference" "NextRequest";
+    /// [`Request`](crate::inference::Request) for an answer on the chain.
+    inference(id: u64) = "Inference" "Requests";
 
     /// `u64`: the next channel.
     next_channel() = "Channels" "NextChannel";

@@ -12,7 +12,7 @@ use core::marker::PhantomData;
 use frame_support::dispatch::DispatchResult;
 use openledger_attribution::{
     committee::Claim,
-    fee::Tariff,
+    fee::{Parts, Tariff},
     hash::{Account, Hash},
     index::IndexHeader,
     sketch::Layout,
@@ -23,8 +23,9 @@ use openledger_attribution::{
 use openledger_protocol::{
     channels::ChannelClaim,
     committees::{Ending, Need, Subject},
-    compute::{Outcome, Task},
-    models::Source,
+    compute::{Machine, Outcome, Output, Task},
+    inference::Prompt,
+    models::{Place, Source},
     staking::Pool,
 };
 use sp_runtime::DispatchError;
@@ -100,10 +101,27 @@ pub struct Served<AccountId> {
     pub sources: Vec<Source>,
 }
 
+/// Who the lineage part of a generation is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ancestors<AccountId> {
+    /// Owners of the ancestors that added accepted data, nearest first, without the root.
+    pub nearer: Vec<Option<AccountId>>,
+    /// The owner of the root generation.
+    pub root_owner: Option<AccountId>,
+    /// What the root generation was trained on.
+    pub root_sources: Vec<Source>,
+}
+
 /// Models, for those who settle their answers.
 pub trait Models<AccountId> {
     /// The generation, if it is ready, or was until its index was proved wrong: what it answered before is still settled.
     fn served(model: u64, generation: u32) -> Option<Served<AccountId>>;
+
+    /// What an answer of a generation is charged by now, if it is ready and its owner lets it answer.
+    fn tariff(model: u64, generation: u32) -> Option<Tariff>;
+
+    /// What a generation descends from, if it has ancestors.
+    fn ancestors(model: u64, generation: u32) -> Option<Ancestors<AccountId>>;
 
     /// Whether an answer may be charged by this tariff now.
     fn accepts(model: u64, generation: u32, tariff: &Tariff) -> bool;
@@ -123,6 +141,26 @@ pub trait Models<AccountId> {
 pub trait Jobs<AccountId> {
     /// Orders work; a capable worker is drawn by bond, or it is `worker`'s. The result is accepted until `deadline`.
     fn order(task: Task, worker: Option<&AccountId>, deadline: u32) -> Result<u64, DispatchError>;
+
+    /// Orders work from whoever is drawn among the capable that have this kind of machine.
+    fn order_on(task: Task, machine: Machine, deadline: u32) -> Result<u64, DispatchError>;
+}
+
+/// Answers on the chain, for other pallets. Nothing is called back: who asked looks whether the answer is there.
+pub trait Inference<AccountId> {
+    /// `who` asks a generation of a model for an answer of at most so many tokens and planck, until block `deadline`. Returns the
+    /// request's number.
+    fn request(
+        who: &AccountId,
+        place: Place,
+        prompt: Prompt,
+        max_tokens: u32,
+        most: u128,
+        deadline: u32,
+    ) -> Result<u64, DispatchError>;
+
+    /// The answer and its hash, once there is one.
+    fn answer(request: u64) -> Option<(Hash, Output)>;
 }
 
 /// Who ordered work.
@@ -229,6 +267,47 @@ pub trait PayOut<AccountId> {
 
     /// Pays `amount` of the escrowed planck to the treasury.
     fn to_treasury(amount: u128) -> DispatchResult;
+
+    /// Moves `amount` of the escrowed planck into another pallet's pot, which exists.
+    fn move_to(pot: &AccountId, amount: u128) -> DispatchResult;
+}
+
+/// What was earned with one model, in escrow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Earned<'a, AccountId> {
+    /// The model.
+    pub model: u64,
+    /// Its generation.
+    pub generation: u32,
+    /// Who answered.
+    pub worker: &'a AccountId,
+    /// Planck by destination.
+    pub parts: &'a Parts,
+    /// Planck of the contributors' part that stay in escrow, to be credited one by one.
+    pub kept: u128,
+}
+
+/// What was paid out of escrow, in planck. Together with what was kept it is all there was.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Paid {
+    /// To the treasury.
+    pub platform: u128,
+    /// To the model's owner.
+    pub owner: u128,
+    /// To the worker.
+    pub compute: u128,
+    /// To the pools behind the model and the worker.
+    pub stakers: u128,
+    /// To the generation's ancestors.
+    pub lineage: u128,
+    /// To the Datanets trained on, by weight, with every part that had no recipient.
+    pub fallback: u128,
+}
+
+/// Dividing what answers earned among everybody but the contributors.
+pub trait Settle<AccountId> {
+    /// Pays what was earned. A part without recipient takes the fallback; nothing is made or lost.
+    fn pay(earned: &Earned<'_, AccountId>) -> Result<Paid, DispatchError>;
 }
 
 /// OPEN staked behind workers, models, Datanets and agents, for those who pay stakers and punish them.

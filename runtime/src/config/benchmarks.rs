@@ -18,7 +18,7 @@ use openledger_attribution::{
 use openledger_protocol::{
     compute::{capability, Backend},
     datanets::Version,
-    models::{Base, Generation, MaxSources, Model, Recipe, Source, Stage},
+    models::{Base, Generation, Line, MaxNearer, MaxSources, Model, Recipe, Source, Stage},
     staking::Pool,
     Cid, Endpoint, Name,
 };
@@ -34,6 +34,7 @@ frame_benchmarking::define_benchmarks!(
     [pallet_openledger_compute, Compute]
     [pallet_openledger_datanets, Datanets]
     [pallet_openledger_draws, Draws]
+    [pallet_openledger_inference, Inference]
     [pallet_openledger_models, Models]
     [pallet_openledger_open_staking, OpenStaking]
     [pallet_openledger_rewards, Rewards]
@@ -90,6 +91,32 @@ fn registered(index: u32, bond: Balance) -> AccountId {
     who
 }
 
+/// Somebody stakes in a pool, so that it has income to take and stake to lose.
+fn staked(pool: Pool<AccountId>) {
+    let who = funded("staker", 0, 0);
+    let result = OpenStaking::stake(RuntimeOrigin::signed(who), pool, 10 * currency::OPEN, 0);
+    assert!(result.is_ok(), "a benchmark's stake is refused");
+}
+
+/// As many versions as a generation can be trained on, each of a Datanet of its own from `first` on.
+fn most_sources(first: u64) -> Vec<Source> {
+    (first..first.saturating_add(u64::from(<MaxSources as Get<u32>>::get())))
+        .map(|datanet| {
+            let holder = funded("holder", datanet as u32, 0);
+            assert!(
+                <config::ownership::Items as Ownership<AccountId>>::mint(Asset::Datanet(datanet), &holder)
+                    .is_ok(),
+                "a benchmark's Datanet has an owner"
+            );
+            Source {
+                datanet,
+                version: 0,
+                weight: 1,
+            }
+        })
+        .collect()
+}
+
 impl pallet_openledger_models::BenchmarkHelper<AccountId> for World {
     fn publish(datanet: u64, records: Root) {
         pallet_openledger_datanets::Versions::<Runtime>::insert(
@@ -116,7 +143,9 @@ impl pallet_openledger_models::BenchmarkHelper<AccountId> for World {
 
 impl pallet_openledger_committees::BenchmarkHelper<AccountId> for World {
     fn attester(n: u32) -> AccountId {
-        registered(n, 10_000 * currency::OPEN)
+        let who = registered(n, 10_000 * currency::OPEN);
+        staked(Pool::Worker(who.clone()));
+        who
     }
 
     fn draw(epoch: u64) {
@@ -128,6 +157,29 @@ impl pallet_openledger_open_staking::BenchmarkHelper<AccountId> for World {
     // A worker is the largest key and the largest value of those that are looked up.
     fn pool() -> Pool<AccountId> {
         Pool::Worker(registered(0, 10_000 * currency::OPEN))
+    }
+}
+
+impl pallet_openledger_inference::BenchmarkHelper<AccountId> for World {
+    fn serve() -> (u64, u32) {
+        let split = crate::params::DEFAULT_SPLIT;
+        let mix = openledger_attribution::fee::Mix {
+            influence: 1_000_000_000,
+            verbatim: 0,
+            retrieval: 0,
+        };
+        let tariff = Tariff {
+            price_in: currency::MILLI,
+            price_out: currency::MILLI,
+            split,
+            mix,
+        };
+        <Self as pallet_openledger_attribution::BenchmarkHelper<AccountId>>::serve(NONE, tariff);
+        (0, 1)
+    }
+
+    fn worker() -> AccountId {
+        registered(0, 10_000 * currency::OPEN)
     }
 }
 
@@ -174,21 +226,7 @@ impl pallet_openledger_attribution::BenchmarkHelper<AccountId> for World {
 
     fn serve(index: Hash, tariff: Tariff) {
         let owner = funded("owner", 0, 0);
-        let sources: Vec<Source> = (0..u64::from(<MaxSources as Get<u32>>::get()))
-            .map(|datanet| {
-                let holder = funded("holder", datanet as u32, 0);
-                assert!(<config::ownership::Items as Ownership<AccountId>>::mint(
-                    Asset::Datanet(datanet),
-                    &holder
-                )
-                .is_ok());
-                Source {
-                    datanet,
-                    version: 0,
-                    weight: 1,
-                }
-            })
-            .collect();
+        let sources = most_sources(0);
         assert!(
             <config::ownership::Items as Ownership<AccountId>>::mint(Asset::Model(0), &owner).is_ok(),
             "a benchmark's model has an owner"
@@ -206,44 +244,68 @@ impl pallet_openledger_attribution::BenchmarkHelper<AccountId> for World {
                 serving: true,
             },
         );
-        pallet_openledger_models::Generations::<Runtime>::insert(
+        let entry = Generation {
+            requester: owner,
+            sources: BoundedVec::truncate_from(sources),
+            recipe: Recipe {
+                rank: 8,
+                alpha: 16,
+                targets: 1,
+                learning_rate: 1,
+                epochs: 1,
+                batch: 1,
+                context: 16,
+                held_out: 0,
+            },
+            rules: IndexRules {
+                projection: 8,
+                top: 256,
+                rho: 1,
+                z: 200,
+                floor: -20,
+            },
+            price: 0,
+            job: 0,
+            deadline: u32::MAX,
+            trainer: None,
+            adapter: NONE,
+            adapter_cid: Cid::default(),
+            loss_before: 0,
+            loss_after: 0,
+            stage: Stage::Ready { index },
+        };
+        let root = Generation {
+            sources: BoundedVec::truncate_from(most_sources(100)),
+            ..entry.clone()
+        };
+        pallet_openledger_models::Generations::<Runtime>::insert(0, 1, entry);
+        // The longest line there is, every model of it somebody else's.
+        let last = u64::from(<MaxNearer as Get<u32>>::get()).saturating_add(1);
+        for model in 1..=last {
+            let who = funded("ancestor", model as u32, 0);
+            assert!(
+                <config::ownership::Items as Ownership<AccountId>>::mint(Asset::Model(model), &who).is_ok(),
+                "a benchmark's ancestor has an owner"
+            );
+        }
+        pallet_openledger_models::Generations::<Runtime>::insert(last, 1, root);
+        pallet_openledger_models::Lines::<Runtime>::insert(
             0,
             1,
-            Generation {
-                requester: owner,
-                sources: BoundedVec::truncate_from(sources),
-                recipe: Recipe {
-                    rank: 8,
-                    alpha: 16,
-                    targets: 1,
-                    learning_rate: 1,
-                    epochs: 1,
-                    batch: 1,
-                    context: 16,
-                    held_out: 0,
-                },
-                rules: IndexRules {
-                    projection: 8,
-                    top: 256,
-                    rho: 1,
-                    z: 200,
-                    floor: -20,
-                },
-                price: 0,
-                job: 0,
-                deadline: u32::MAX,
-                trainer: None,
-                adapter: NONE,
-                adapter_cid: Cid::default(),
-                loss_before: 0,
-                loss_after: 0,
-                stage: Stage::Ready { index },
+            Line {
+                parent: (1, 1),
+                nearer: BoundedVec::truncate_from((1..last).map(|model| (model, 1)).collect()),
+                root: (last, 1),
+                adds: true,
             },
         );
+        staked(Pool::Model(0));
     }
 
     fn worker(bond: u128) -> AccountId {
-        registered(0, bond)
+        let who = registered(0, bond);
+        staked(Pool::Worker(who.clone()));
+        who
     }
 
     fn open(worker: &AccountId, deposit: u128) -> (u64, Account) {

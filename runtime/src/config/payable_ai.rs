@@ -8,14 +8,20 @@ use crate::{
     *,
 };
 use frame_support::{
+    parameter_types,
     traits::{ConstU128, ConstU32, ConstU64, Contains, EitherOf, Get},
     weights::Weight,
 };
 use frame_system::EnsureRoot;
 use openledger_attribution::fee::Split;
-use openledger_protocol::{committees::MAX_SIZE, staking::Pool};
+use openledger_protocol::{
+    committees::MAX_SIZE,
+    compute::{Outcome, Task},
+    staking::Pool,
+};
+use openledger_traits::OnOutcome;
 use pallet_openledger_periods::{ChainId, Days, EpochBlocks, Hours};
-use sp_runtime::traits::Convert;
+use sp_runtime::{traits::Convert, DispatchResult, Perbill};
 
 /// Hours in which a batch can be challenged.
 pub const WINDOW: u32 = 24;
@@ -36,6 +42,10 @@ pub const INDEX_RETENTION: u32 = 30;
 /// Days that a bond and a stake stay slashable after they were asked back. Longer than a batch's window and its longest dispute
 /// together.
 pub const UNBONDING: u32 = 7;
+/// Least blocks between two heartbeats of a worker.
+pub const LEAST_BEAT_PERIOD: u32 = 10;
+/// Least blocks without a sign of life after which a worker is drawn no more: some time even where blocks come fast.
+pub const LEAST_SILENCE: u32 = 200;
 /// Days over which a pool's income reaches its stakers: who stakes for one payment earns the part of it that its time is of
 /// this.
 pub const INCOME: u32 = 7;
@@ -73,6 +83,11 @@ impl pallet_openledger_draws::Config for Runtime {
     type WeightInfo = pallet_openledger_draws::weights::SubstrateWeight<Runtime>;
 }
 
+parameter_types! {
+    /// Part of what is staked behind a Datanet that a version proved wrong costs.
+    pub const DatanetStakeSlash: Perbill = Perbill::from_percent(10);
+}
+
 impl pallet_openledger_datanets::Config for Runtime {
     type Currency = Balances;
     type RuntimeHoldReason = RuntimeHoldReason;
@@ -87,6 +102,8 @@ impl pallet_openledger_datanets::Config for Runtime {
     type ChallengeDeposit = ConstU128<OPEN>;
     type ProvePeriod = Hours<Runtime, PROVE>;
     type Treasury = TreasuryAccount;
+    type Stakes = OpenStaking;
+    type StakeSlash = DatanetStakeSlash;
     type MaxRecords = ConstU32<10_000_000>;
     type MaxRecordBytes = ConstU32<{ 16 * 1024 * 1024 }>;
     type WeightInfo = pallet_openledger_datanets::weights::SubstrateWeight<Runtime>;
@@ -143,19 +160,65 @@ impl Get<u32> for UnbondingBlocks {
     }
 }
 
+/// Blocks from a worker's sign of life to its next heartbeat: an hour, or more where an hour is a few blocks.
+pub struct BeatPeriod;
+impl Get<u32> for BeatPeriod {
+    fn get() -> u32 {
+        Hours::<Runtime, 1>::get().max(LEAST_BEAT_PERIOD)
+    }
+}
+
+/// Blocks without a sign of life after which a worker is drawn no more: three heartbeats missed.
+pub struct Silence;
+impl Get<u32> for Silence {
+    fn get() -> u32 {
+        BeatPeriod::get().saturating_mul(4).max(LEAST_SILENCE)
+    }
+}
+
+/// Who ordered which work.
+pub struct Outcomes;
+impl OnOutcome<AccountId> for Outcomes {
+    fn delivered(job: u64, task: &Task, worker: &AccountId, outcome: &Outcome) -> DispatchResult {
+        match task {
+            Task::Train { .. } | Task::Index { .. } => Models::delivered(job, task, worker, outcome),
+            Task::Infer { .. } => Inference::delivered(job, task, worker, outcome),
+        }
+    }
+
+    fn failed(job: u64, task: &Task) {
+        match task {
+            Task::Train { .. } | Task::Index { .. } => Models::failed(job, task),
+            Task::Infer { .. } => Inference::failed(job, task),
+        }
+    }
+}
+
+/// What the costlier of them takes.
+pub struct OutcomeWeight;
+impl Get<Weight> for OutcomeWeight {
+    fn get() -> Weight {
+        pallet_openledger_models::OutcomeWeight::<Runtime>::get()
+            .max(pallet_openledger_inference::OutcomeWeight::<Runtime>::get())
+    }
+}
+
 impl pallet_openledger_compute::Config for Runtime {
     type Currency = Balances;
     type RuntimeHoldReason = RuntimeHoldReason;
     type Treasury = TreasuryAccount;
+    type Stakes = OpenStaking;
     type Draws = Draws;
-    type OnOutcome = Models;
-    type OutcomeWeight = pallet_openledger_models::OutcomeWeight<Runtime>;
+    type OnOutcome = Outcomes;
+    type OutcomeWeight = OutcomeWeight;
     type MinBond = ConstU128<{ 1_000 * OPEN }>;
     type UnbondingPeriod = UnbondingBlocks;
     type LateSlash = ConstU128<{ 10 * OPEN }>;
     type MaxAttempts = ConstU32<3>;
     type MaxWorkers = ConstU32<1_000>;
     type MaxJobs = ConstU32<1_000>;
+    type BeatPeriod = BeatPeriod;
+    type Silence = Silence;
     type DeliveryPriority = ConstU64<{ u64::MAX / 2 }>;
     type WeightInfo = pallet_openledger_compute::weights::SubstrateWeight<Runtime>;
 }
@@ -178,6 +241,7 @@ impl pallet_openledger_attribution::Config for Runtime {
     type Bonds = Compute;
     type Charge = Channels;
     type PayOut = Rewards;
+    type Stakes = OpenStaking;
     type Contributions = Datanets;
     type Draws = Draws;
     type Committees = Committees;
@@ -260,6 +324,23 @@ impl pallet_openledger_committees::Config for Runtime {
     type RevealPeriod = Hours<Runtime, SEAT_REVEAL>;
     type MaxMembers = ConstU32<1_000>;
     type WeightInfo = pallet_openledger_committees::weights::SubstrateWeight<Runtime>;
+    #[cfg(feature = "runtime-benchmarks")]
+    type BenchmarkHelper = config::benchmarks::World;
+}
+
+impl pallet_openledger_inference::Config for Runtime {
+    type Currency = Balances;
+    type RuntimeHoldReason = RuntimeHoldReason;
+    type Models = Models;
+    type Jobs = Compute;
+    type PayOut = Rewards;
+    type Settle = Attribution;
+    // With the longest prompt and the longest answer.
+    type Deposit = Deposit<1, 8_600>;
+    type ShortestTime = ShortestTraining;
+    type LongestTime = Days<Runtime, 7>;
+    type Retention = Days<Runtime, 30>;
+    type WeightInfo = pallet_openledger_inference::weights::SubstrateWeight<Runtime>;
     #[cfg(feature = "runtime-benchmarks")]
     type BenchmarkHelper = config::benchmarks::World;
 }

@@ -56,6 +56,7 @@ fn pallet_indices_and_names_should_not_move() {
         (95, "Attribution"),
         (96, "OpenStaking"),
         (97, "Committees"),
+        (98, "Inference"),
     ];
     let mut actual: Vec<_> = AllPalletsWithSystem::infos()
         .into_iter()

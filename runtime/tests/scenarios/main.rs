@@ -5,6 +5,8 @@ mod committees;
 mod eras;
 mod frozen;
 mod genesis;
+mod parameters;
 mod protocol;
 mod referenda;
+mod stakes;
 mod weights;

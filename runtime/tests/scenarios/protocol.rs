@@ -19,7 +19,7 @@ use openledger_attribution::{
 };
 use openledger_protocol::{
     calls,
-    compute::{Backend, Delivery, Outcome},
+    compute::{Backend, Delivery, Heartbeat, Outcome},
     datanets::Curation,
     disputes::{Committed, Disputed},
     models::{Recipe, Source},
@@ -228,7 +228,7 @@ fn calls_should_be_what_the_runtime_decodes() {
         floor: -5,
     };
     same(
-        calls::models::request_training(2, &[source], &recipe, &rules, 77, 88),
+        calls::models::request_training(2, &[source], &recipe, &rules, 77, 88, Some((3, 4))),
         M::request_training {
             model: 2,
             sources: vec![source].try_into().unwrap(),
@@ -236,6 +236,7 @@ fn calls_should_be_what_the_runtime_decodes() {
             rules,
             price: 77,
             deadline: 88,
+            parent: Some((3, 4)),
         },
     );
     same(
@@ -300,6 +301,19 @@ fn calls_should_be_what_the_runtime_decodes() {
         calls::compute::set_endpoint(&name_long()),
         W::set_endpoint {
             endpoint: name_long(),
+        },
+    );
+
+    let beat = Heartbeat {
+        genesis: HASH,
+        worker: WHO,
+        number: 5,
+    };
+    same(
+        calls::compute::heartbeat(&beat, &[6; 64]),
+        W::heartbeat {
+            beat,
+            signature: [6; 64],
         },
     );
 
@@ -592,6 +606,26 @@ fn calls_should_be_what_the_runtime_decodes() {
         },
     );
 
+    use pallet_openledger_inference::Call as I;
+    let machine = Some(openledger_protocol::compute::Machine {
+        backend: Backend::Cuda,
+        arch: name(),
+    });
+    let prompt = || b"how so?".to_vec().try_into().unwrap();
+    same(
+        calls::inference::request_inference(2, 3, &prompt(), 4, &machine, 5, 6),
+        I::request_inference {
+            model: 2,
+            generation: 3,
+            prompt: prompt(),
+            max_tokens: 4,
+            machine,
+            most: 5,
+            deadline: 6,
+        },
+    );
+    same(calls::inference::forget(7), I::forget { request: 7 });
+
     use pallet_openledger_open_staking::Call as S;
     same(
         calls::open_staking::stake(&Pool::Worker(WHO), 5, 6),
@@ -660,6 +694,18 @@ fn values_should_be_where_clients_look_for_them() {
     at(
         storage::generation(5, 6),
         &pallet_openledger_models::Generations::<Runtime>::storage_double_map_final_key(5, 6),
+    );
+    at(
+        storage::line(5, 6),
+        &pallet_openledger_models::Lines::<Runtime>::storage_double_map_final_key(5, 6),
+    );
+    at(
+        storage::next_inference(),
+        &pallet_openledger_inference::NextRequest::<Runtime>::storage_value_final_key(),
+    );
+    at(
+        storage::inference(5),
+        &pallet_openledger_inference::Requests::<Runtime>::storage_map_final_key(5),
     );
     at(
         storage::worker(WHO),

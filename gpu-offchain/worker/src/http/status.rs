@@ -122,7 +122,8 @@ async fn shown(worker: &Worker, served: &Served) -> Answer<Option<Model>> {
     if !on_chain.serving {
         return Ok(None);
     }
-    let tariff = on_chain.tariff;
+    let place = (served.model, served.generation);
+    let tariff = ledger::tariff(&*worker.ledger, &on_chain, place, Head::Best).await?;
     Ok(Some(Model {
         id: served.id(),
         object: "model",

@@ -52,6 +52,9 @@ impl Progress {
             Task::Index {
                 model, generation, ..
             } => ("index", model, generation),
+            Task::Infer {
+                model, generation, ..
+            } => ("infer", model, generation),
         };
         Self {
             job: assigned.job,
@@ -157,6 +160,7 @@ impl Board {
                     Outcome::Indexed { header, .. } => {
                         json!({ "index": hex0x(header.hash()), "rows": header.rows.count })
                     }
+                    Outcome::Inferred { output } => json!({ "bytes": output.len() }),
                 });
             }
             JobState::Failed(why) => {

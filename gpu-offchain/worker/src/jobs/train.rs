@@ -1,10 +1,11 @@
 //! Training an adapter as the chain ordered it.
 
-use super::{context, ordered, store_adapter};
+use super::{adapter, context, ordered, store_adapter};
 use crate::{
     dataset::Dataset,
     error::{Error, Result},
     formats::encode_adapter,
+    ledger::{self, Head},
     models::sketcher,
     state::Worker,
 };
@@ -14,7 +15,7 @@ use openledger_protocol::{
     models::Recipe,
     Hash,
 };
-use openledger_trainer::{curve, fresh_adapter, train_lora, LoraConfig, TrainConfig};
+use openledger_trainer::{curve, fresh_adapter, train_lora_from, LoraConfig, TrainConfig};
 use std::{ops::ControlFlow, path::PathBuf, sync::Arc};
 
 /// The trainer's numbers for a recipe. A step takes as many tokens as the recipe's number of average examples.
@@ -66,6 +67,13 @@ pub(super) async fn train(
     seed: Hash,
 ) -> Result<Outcome> {
     let generation = ordered(worker, which).await?;
+    let parent = match ledger::line(&*worker.ledger, which, Head::Finalized).await? {
+        Some(line) => {
+            let (model, number) = line.parent;
+            Some(ledger::generation(&*worker.ledger, model, number, Head::Finalized).await?)
+        }
+        None => None,
+    };
     worker
         .board
         .say(assigned, "running", "reading the records".into());
@@ -81,9 +89,12 @@ pub(super) async fn train(
     let work = move || {
         let (train, held_out) = data.divide(&seed, generation.recipe.held_out, context(&worker, &generation));
         let (lora, config) = configs(&generation.recipe, &seed, &train)?;
+        let start = match &parent {
+            Some(parent) => adapter(&worker, parent)?,
+            None => fresh_adapter(&worker.base.net, &lora, config.seed)?,
+        };
         // An adapter whose index the chain would not take is not worth training.
-        let fresh = fresh_adapter(&worker.base.net, &lora, config.seed)?;
-        sketcher(&fresh, &generation.rules, &seed)?;
+        sketcher(&start, &generation.rules, &seed)?;
         tracing::info!(
             job = assigned.job,
             examples = train.len(),
@@ -91,11 +102,11 @@ pub(super) async fn train(
             "training"
         );
         let bar = worker.config.progress_bar;
-        let trained = train_lora(
+        let trained = train_lora_from(
             &worker.base.net,
             &train,
             &held_out,
-            &lora,
+            &start,
             &config,
             &mut |progress| {
                 let steps = (progress.step as u64, progress.of as u64);

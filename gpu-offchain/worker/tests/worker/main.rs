@@ -4,6 +4,7 @@ mod api;
 mod chain;
 mod cost;
 mod doors;
+mod jobs;
 #[cfg(feature = "kill-points")]
 mod kills;
 mod refusals;

@@ -50,6 +50,8 @@ pub(crate) const CHANNEL: u64 = 7;
 pub(crate) const DEPOSIT: u128 = 1_000_000_000;
 pub(crate) const TRAIN_JOB: u64 = 20;
 pub(crate) const INDEX_JOB: u64 = 21;
+pub(crate) const INFER_JOB: u64 = 22;
+pub(crate) const NEXT_JOB: u64 = 23;
 
 pub(crate) const TARIFF: Tariff = Tariff {
     price_in: 1_000_000,
@@ -309,12 +311,18 @@ fn found(
         arch: name("portable-8"),
         endpoint: Default::default(),
         capabilities: 7,
+        seen: 0,
     };
     chain.put(storage::worker(*worker), &on_chain);
     blocks
 }
 
-fn assign(chain: &FakeChain, worker: &Account, job: u64, task: Task) {
+/// Where this chain keeps what was last delivered for a job.
+pub(crate) fn delivered(job: u64) -> Vec<u8> {
+    format!("delivered {job}").into_bytes()
+}
+
+pub(crate) fn assign(chain: &FakeChain, worker: &Account, job: u64, task: Task) {
     let stage = JobStage::Assigned {
         worker: *worker,
         since: chain.number(),
@@ -494,7 +502,7 @@ impl World {
     pub(crate) fn hook(&self) {
         static NONCE: AtomicU64 = AtomicU64::new(1);
         let mut jobs = Vec::new();
-        for id in [TRAIN_JOB, INDEX_JOB] {
+        for id in [TRAIN_JOB, INDEX_JOB, INFER_JOB, NEXT_JOB] {
             if let Some(Job {
                 task,
                 deadline,
@@ -549,6 +557,7 @@ impl World {
     }
 
     fn deliver(&self, finished: hook::Finished) {
+        self.chain.put(delivered(finished.job), &finished.outcome);
         let key = storage::generation(MODEL, GENERATION);
         let mut generation: Generation<Account> = self.chain.get(key.clone()).unwrap();
         match finished.outcome {
@@ -594,6 +603,7 @@ impl World {
                 generation.stage = Stage::Ready { index: hash };
                 self.chain.put(key, &generation);
             }
+            Outcome::Inferred { .. } => {}
         }
         self.chain.remove(&storage::job(finished.job));
     }

@@ -54,6 +54,7 @@ fn ask_index(index: Hash, question: &IndexQuestion) -> DispatchResult {
 pub(crate) fn end(case: u64, ending: Ending) {
     let subject = Questions::<Test>::get(case).unwrap().subject;
     assert_ok!(<Attribution as OnVerdict<_>>::ended(case, &subject, ending));
+    check_freezes();
     Attribution::do_try_state().unwrap();
 }
 
@@ -183,6 +184,89 @@ fn one_thing_should_be_before_one_committee_at_a_time() {
         assert_eq!(Balances::total_balance_on_hold(&MODEL_OWNER), 0);
         outside(|o| assert_eq!(o.hearings.len(), 1));
         end(0, Ending::Decided(Vote::Right));
+    });
+}
+
+const ENDINGS: [Ending; 3] = [
+    Ending::Decided(Vote::Right),
+    Ending::Decided(Vote::Wrong),
+    Ending::Unseated,
+];
+
+#[test]
+fn stake_behind_a_worker_should_be_frozen_from_the_challenge_to_the_verdict() {
+    let (world, question) = asked_world(|q| matches!(q, BatchQuestion::Output(_)));
+    let who = worker(&world);
+    for ending in ENDINGS {
+        test(&world, || {
+            assert_ok!(submit(&world));
+            assert_eq!(freezes(&who), 0);
+            commit(&question);
+            assert_eq!(freezes(&who), 1, "the challenge");
+            let other = question_commitment(&MODEL_OWNER.into(), 0, &SALT, &question);
+            assert_ok!(Attribution::challenge(Some(MODEL_OWNER).into(), 0, other));
+            assert_eq!(freezes(&who), 2, "two challenges");
+            advance(1);
+            assert_ok!(ask(&question));
+            assert_eq!(freezes(&who), 2, "a challenge and a case");
+            assert_ok!(Attribution::ask(
+                Some(MODEL_OWNER).into(),
+                0,
+                SALT,
+                Box::new(question.clone())
+            ));
+            assert_eq!(freezes(&who), 1, "the case, which was there already");
+            advance(100 * WINDOW);
+            assert_eq!(freezes(&who), 1, "however long it takes");
+            end(0, ending);
+            assert_eq!(freezes(&who), 0, "{ending:?}");
+            let is_wrong = ending == Ending::Decided(Vote::Wrong);
+            let slashed: &[bool] = if is_wrong { &[true] } else { &[] };
+            outside(|o| assert_eq!(o.slashed_frozen, slashed, "{ending:?}: before the thaw"));
+        });
+    }
+}
+
+#[test]
+fn stake_behind_a_builder_should_be_frozen_from_the_challenge_to_the_verdict() {
+    let world = honest(3);
+    let (index, who) = (world.index.header.hash(), builder(&world));
+    for question in index_questions(&world) {
+        for ending in ENDINGS {
+            test(&world, || {
+                commit_index(index, &question);
+                assert_eq!(freezes(&who), 1, "the challenge");
+                advance(1);
+                assert_ok!(ask_index(index, &question));
+                assert_eq!(freezes(&who), 1, "the case");
+                end(0, ending);
+                assert_eq!(freezes(&who), 0, "{ending:?}");
+                let is_wrong = ending == Ending::Decided(Vote::Wrong);
+                let slashed: &[bool] = if is_wrong { &[true] } else { &[] };
+                outside(|o| assert_eq!(o.slashed_frozen, slashed, "{ending:?}: before the thaw"));
+            });
+        }
+    }
+}
+
+#[test]
+fn a_case_should_thaw_what_was_condemned_meanwhile() {
+    let (world, question) = asked_world(|q| matches!(q, BatchQuestion::Output(_)));
+    let who = worker(&world);
+    test(&world, || {
+        assert_ok!(submit(&world));
+        commit(&question);
+        advance(1);
+        assert_ok!(ask(&question));
+        // Another challenge, which outlives what it is of.
+        assert_ok!(Attribution::challenge(Some(MODEL_OWNER).into(), 0, [7; 32]));
+        let batch = crate::Batches::<Test>::get(0).unwrap();
+        assert_ok!(Attribution::condemn(0, batch, None, Guilt::WrongScore, None));
+        assert_eq!(freezes(&who), 2);
+        assert_ok!(Attribution::lapse(Some(CHALLENGER).into(), 0, MODEL_OWNER));
+        assert_eq!(freezes(&who), 1);
+        end(0, Ending::Decided(Vote::Wrong));
+        assert_eq!(freezes(&who), 0);
     });
 }
 

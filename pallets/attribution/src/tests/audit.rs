@@ -60,6 +60,7 @@ fn a_batch_should_wait_for_its_audit_and_settle_when_it_is_upheld() {
             (&worker(&world), &worker(&world))
         );
         assert_eq!(hearing.audit, Some((world.randomness, world.submitted as u32)));
+        assert_eq!(freezes(&worker(&world)), 1, "while a committee hears of it");
         assert_noop!(settle(), Error::<Test>::Disputed);
         end(0, Ending::Decided(Vote::Right));
         assert_eq!(Audits::<Test>::get(0), Some(Audit::Done));
@@ -85,7 +86,10 @@ fn a_batch_refuted_by_its_audit_should_be_condemned_without_a_challenger() {
             }
         ));
         let fee = proof.answer.leaf.leaf.fee;
-        outside(|o| assert_eq!(o.slashed, (10 * fee).max(FLOOR)));
+        outside(|o| {
+            assert_eq!(o.slashed, (10 * fee).max(FLOOR));
+            assert_eq!(o.slashed_frozen, [true]);
+        });
     });
 }
 
@@ -99,6 +103,7 @@ fn a_wrong_row_should_be_its_builders_fault_and_hold_nobody_up() {
         assert_ok!(show(&proof));
         let hearing = outside(|o| o.hearings[0].clone());
         assert_eq!(hearing.accused, builder(&world));
+        assert_eq!(freezes(&builder(&world)), 1);
         assert!(hearing.parties.contains(&worker(&world)));
         advance(WINDOW);
         assert_ok!(settle());

@@ -72,6 +72,7 @@ fn every_planted_lie_should_be_condemned_and_paid_for() {
                 let fee = receipt.map_or(header.totals.contributors, |receipt| receipt.fee);
                 outside(|o| {
                     assert_eq!(o.slashed, (10 * fee).max(FLOOR), "{name}");
+                    assert_eq!(o.slashed_frozen, [true], "{name}: once, and before the thaw");
                     assert_eq!(o.escrowed, 0, "{name}: nothing stays behind");
                     let paid: u128 = o.credits.values().sum::<u128>() + o.treasury;
                     assert_eq!(paid, header.receipts.sum, "{name}: nothing is made or lost");

@@ -8,6 +8,7 @@ mod challenge;
 mod credit;
 mod index;
 mod life;
+mod payout;
 mod reveal;
 mod sampled;
 mod submit;

@@ -119,20 +119,3 @@ fn an_ethereum_account_should_pay_by_eip_712() {
         assert_eq!(Balances::total_balance(&ethereum()), 999 * OPEN);
     });
 }
-
-#[test]
-fn a_voucher_of_an_ended_channel_should_be_worth_nothing() {
-    test(|| {
-        open(10 * OPEN);
-        assert_ok!(Channels::close(Some(consumer()).into(), 0));
-        System::set_block_number(1 + CLOSE);
-        assert_ok!(Channels::finish(Some(consumer()).into(), 0));
-        open(10 * OPEN);
-        let mut old = claim(0, OPEN, voucher(0, OPEN));
-        assert_noop!(Channels::charge(&worker(), &old), Error::<Test>::NoChannel);
-        old.leaf.channel = 1;
-        assert_noop!(Channels::charge(&worker(), &old), Error::<Test>::OtherChannel);
-        old.voucher.channel = 1;
-        assert_noop!(Channels::charge(&worker(), &old), Error::<Test>::BadSignature);
-    });
-}

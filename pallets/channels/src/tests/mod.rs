@@ -1,3 +1,4 @@
 mod charge;
 mod close;
 mod open;
+mod replay;

@@ -93,18 +93,33 @@ impl Node<'_> {
         );
     }
 
-    /// What was submitted, decoded.
+    fn transactions(&self) -> impl Iterator<Item = Extrinsic> {
+        let decode = |bytes: Vec<u8>| Extrinsic::decode(&mut bytes.as_slice()).unwrap();
+        (self.pool)().into_iter().map(decode)
+    }
+
+    /// The results that were submitted.
     fn deliveries(&self) -> Vec<(Delivery, [u8; 64])> {
-        (self.pool)()
-            .iter()
-            .map(|bytes| {
-                let transaction = Extrinsic::decode(&mut bytes.as_slice()).unwrap();
-                match transaction.function {
-                    RuntimeCall::Compute(Call::deliver { delivery, signature }) => (delivery, signature),
-                    other => panic!("not a delivery: {other:?}"),
-                }
+        self.transactions()
+            .filter_map(|transaction| match transaction.function {
+                RuntimeCall::Compute(Call::deliver { delivery, signature }) => Some((delivery, signature)),
+                RuntimeCall::Compute(Call::heartbeat { .. }) => None,
+                other => panic!("not the hook's: {other:?}"),
             })
             .collect()
+    }
+
+    /// The heartbeats that were submitted: whose, and made when.
+    fn heartbeats(&self) -> Vec<([u8; 32], u32)> {
+        let beats = self
+            .transactions()
+            .filter_map(|transaction| match transaction.function {
+                RuntimeCall::Compute(Call::heartbeat { beat, .. }) => Some((beat.worker, beat.number)),
+                _ => None,
+            });
+        let mut beats: Vec<_> = beats.collect();
+        beats.sort_unstable();
+        beats
     }
 }
 
@@ -445,5 +460,36 @@ fn a_hook_should_follow_the_block() {
         node.pair();
         node.expect_answer(vec![], vec![]);
         Compute::offchain_worker(1);
+    });
+}
+
+#[test]
+fn heartbeats_should_be_sent_when_they_are_due_and_the_program_answers() {
+    with_node(|node| {
+        node.pair();
+        System::set_block_number(BEAT);
+        node.expect_answer(vec![], vec![]);
+        node.hook();
+        assert!(node.heartbeats().is_empty(), "not due yet");
+        System::set_block_number(1 + BEAT);
+        node.expect_bytes(vec![], b"nonsense".to_vec());
+        node.hook();
+        assert!(node.heartbeats().is_empty(), "the program is out of order");
+        node.expect_answer(vec![], vec![]);
+        node.hook();
+        let (one, two) = ((account(1).into(), 1 + BEAT), (account(2).into(), 1 + BEAT));
+        assert_eq!(node.heartbeats(), [one, two], "worker 3 is somebody else's");
+        // They are what the chain takes, and then none is due for a while.
+        for transaction in node.transactions().collect::<Vec<_>>() {
+            assert_ok!(apply(transaction).unwrap());
+        }
+        assert_eq!(
+            (worker(1).seen, worker(2).seen, worker(3).seen),
+            (1 + BEAT, 1 + BEAT, 1)
+        );
+        System::set_block_number(2 + BEAT);
+        node.expect_answer(vec![], vec![]);
+        node.hook();
+        assert_eq!(node.heartbeats().len(), 2);
     });
 }

@@ -1,4 +1,5 @@
 mod attesters;
+mod beats;
 mod bonds;
 mod deliver;
 mod draws;

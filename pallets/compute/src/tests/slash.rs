@@ -128,3 +128,62 @@ fn what_a_worker_owes_by_its_own_word_should_go_where_it_is_owed_and_no_further_
         Compute::do_try_state().unwrap();
     });
 }
+
+/// Has somebody stake behind worker 1.
+fn stake(amount: u128) {
+    Staked::mutate(|staked| staked.insert(account(1), amount));
+}
+
+#[test]
+fn the_pool_should_lose_the_same_part_as_the_bond_rounded_up() {
+    new_test_ext().execute_with(|| {
+        assert_ok!(register(1, 5_000));
+        stake(777);
+        assert_eq!(slash(1_000, Some(2)), 1_000);
+        assert_eq!(PoolSlashes::get(), [(account(1), 156)]);
+        // More than is there takes all of both.
+        assert_eq!(slash(1_000_000, None), 4_000);
+        assert_eq!(PoolSlashes::get(), [(account(1), 156), (account(1), 621)]);
+        // Nothing is left; nothing is taken twice.
+        assert_eq!(slash(1, None), 0);
+        assert_eq!(PoolSlashes::get().len(), 2);
+    });
+}
+
+#[test]
+fn a_worker_without_a_bond_should_leave_its_pool_to_pay() {
+    new_test_ext().execute_with(|| {
+        assert_ok!(register(1, 5_000));
+        assert_ok!(<Compute as Bonds<_>>::open(&account(1), 5_000));
+        assert_eq!(slash(5_000, None), 5_000);
+        // Who stakes behind it now knows what it is.
+        stake(50);
+        assert_eq!(slash(10, None), 0);
+        assert_eq!(PoolSlashes::get(), [(account(1), 50)]);
+    });
+}
+
+#[test]
+fn what_a_worker_pays_by_its_own_word_should_not_be_its_stakers() {
+    new_test_ext().execute_with(|| {
+        assert_ok!(register(1, 5_000));
+        stake(1_000);
+        assert_eq!(<Compute as Bonds<_>>::pay(&account(1), 2_000, &account(3)), 2_000);
+        <Compute as Bonds<_>>::close(&account(1), 0);
+        assert!(PoolSlashes::get().is_empty());
+    });
+}
+
+#[test]
+fn a_missed_deadline_should_cost_the_pool_once() {
+    new_test_ext().execute_with(|| {
+        assert_ok!(register(1, 1_000));
+        stake(500);
+        order(index(), Some(1));
+        let due = System::block_number() + 20;
+        run_to(due + 5);
+        // A tenth of the bond, a tenth of the pool.
+        assert_eq!(worker(1).bond, 1_000 - LATE_SLASH);
+        assert_eq!(PoolSlashes::get(), [(account(1), 50)]);
+    });
+}

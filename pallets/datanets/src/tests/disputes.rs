@@ -123,9 +123,12 @@ fn every_planted_lie_should_cost_the_publisher_its_deposit_and_the_version_its_u
             with(&world, || {
                 assert_eq!(held(&OWNER), VersionDeposit::get());
                 let (owner, bob) = (total(&OWNER), total(&BOB));
+                stake(DATANET, 1_001);
                 challenge(&evidence);
+                assert_eq!(pool(DATANET), (1_001, 0, 1), "{name}: frozen");
                 blocks(1);
                 assert_ok!(prove(&evidence));
+                assert_eq!(pool(DATANET), (900, 101, 0), "{name}: slashed once and thawed");
                 System::assert_last_event(
                     Event::Proved {
                         about: ABOUT,
@@ -178,6 +181,7 @@ fn an_honest_publisher_should_lose_nothing_and_its_accuser_the_deposit() {
                 assert_eq!(before - total(&BOB), CHALLENGE_DEPOSIT, "{evidence:?}");
                 refused += 1;
             }
+            assert_eq!(pool(DATANET), (0, 0, 0), "thawed as often as frozen");
             assert_eq!(held(&OWNER), VersionDeposit::get());
             assert!(Datanets::is_usable(DATANET, 0));
             blocks(VERSION_WINDOW);

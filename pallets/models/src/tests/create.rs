@@ -50,7 +50,7 @@ fn register_base_should_be_refused_when_a_name_is_empty_or_money_is_short() {
 }
 
 #[test]
-fn create_should_make_the_sender_the_owner_and_leave_out_parties_that_are_missing() {
+fn create_should_make_the_sender_the_owner() {
     scenario(|| {
         assert_eq!(created(), 0);
         assert_eq!(
@@ -61,7 +61,7 @@ fn create_should_make_the_sender_the_owner_and_leave_out_parties_that_are_missin
                 creator: OWNER,
                 deposit: MODEL_DEPOSIT,
                 generations: 0,
-                tariff: tariff(10, 20),
+                tariff: stored(10, 20),
                 previous: None,
                 serving: true,
             })

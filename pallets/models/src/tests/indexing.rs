@@ -71,7 +71,8 @@ fn the_trainer_should_have_time_for_the_index_when_the_seed_is_drawn_late() {
             fixture::recipe(),
             fixture::rules(),
             PRICE,
-            deadline
+            deadline,
+            None
         ));
         trained(model, 1);
         run_to_seed(model, 1);

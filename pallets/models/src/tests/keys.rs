@@ -54,8 +54,9 @@ fn calls_should_be_encoded_as_the_protocol_says() {
                     rules,
                     price: 5,
                     deadline: 6,
+                    parent: Some((7, 8)),
                 },
-                calls::request_training(1, &sources(), &recipe, &rules, 5, 6),
+                calls::request_training(1, &sources(), &recipe, &rules, 5, 6, Some((7, 8))),
             ),
             (
                 Call::set_prices {

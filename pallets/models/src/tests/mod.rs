@@ -2,6 +2,7 @@ mod create;
 mod indexing;
 mod invariants;
 mod keys;
+mod lines;
 mod prices;
 mod serve;
 mod training;

@@ -28,7 +28,7 @@ fn the_tariff_before_should_stay_good_for_a_while_when_prices_change() {
         let entry = crate::Models::<Test>::get(model).unwrap();
         assert_eq!(
             (entry.tariff, entry.previous),
-            (tariff(11, 20), Some((tariff(10, 20), until)))
+            (stored(11, 20), Some((stored(10, 20), until)))
         );
         assert!(accepts(model, number, 10) && accepts(model, number, 11));
         System::set_block_number(start + PRICE_HOLD);

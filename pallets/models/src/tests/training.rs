@@ -63,6 +63,7 @@ fn order(
         rules,
         price,
         deadline,
+        None,
     )
 }
 
@@ -73,7 +74,7 @@ fn request_should_be_refused_to_anyone_but_the_owner() {
         let request = |who: &AccountId, model| {
             let sources = sources().try_into().unwrap();
             let (recipe, rules) = (fixture::recipe(), fixture::rules());
-            Models::request_training(signed(who), model, sources, recipe, rules, PRICE, 100)
+            Models::request_training(signed(who), model, sources, recipe, rules, PRICE, 100, None)
         };
         sources();
         assert_noop!(request(&OWNER, model + 1), Error::<Test>::UnknownModel);
