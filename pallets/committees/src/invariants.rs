@@ -1,6 +1,6 @@
 //! What must hold between any two blocks.
 
-#![cfg(any(feature = "try-runtime", test))]
+#![cfg(any(feature = "std", feature = "try-runtime", test))]
 
 use crate::{
     pallet::{Answers, Cases, Claims, Config, HoldReason, Members, NextCase, Pallet, SeatsOf},

@@ -21,7 +21,7 @@ use openledger_attribution::{
 use openledger_protocol::{
     batches::{commitment, BatchStage},
     channels::ChannelClaim,
-    compute::{capability, Backend, Delivery, Job, JobStage, Outcome, Task, Worker},
+    compute::{capability, Backend, Delivery, Heartbeat, Job, JobStage, Outcome, Task, Worker},
     disputes::{index_commitment, Committed, Sample},
     models::{Recipe, Source, Stage},
     Endpoint,
@@ -29,7 +29,9 @@ use openledger_protocol::{
 use openledger_runtime::{currency::OPEN, *};
 use openledger_traits::{Asset, Ownership};
 use pallet_openledger_attribution as attribution;
+use pallet_openledger_committees as committees;
 use pallet_openledger_compute as compute;
+use pallet_openledger_inference as inference;
 use pallet_openledger_models as models;
 use sp_keyring::Sr25519Keyring;
 use std::collections::HashMap;
@@ -64,6 +66,13 @@ pub(crate) const MOVES: &[(u64, Move)] = &[
     (4, request_reveal),
     (4, reveal),
     (2, end_request),
+    (2, heartbeat),
+    (2, join),
+    (1, leave),
+    (1, draw_audit),
+    (1, end_audit),
+    (4, request_inference),
+    (2, forget_request),
 ];
 
 /// What a worker keeps of a batch.
@@ -259,6 +268,13 @@ fn deliver(play: &mut Play) -> Option<Try> {
                 layout: layout(),
             }
         }
+        Task::Infer { .. } => Outcome::Inferred {
+            output: BoundedVec::truncate_from(if play.rng.chance(90) {
+                b"An answer.".to_vec()
+            } else {
+                vec![0xFF]
+            }),
+        },
     };
     let delivery = Delivery {
         genesis: genesis(),
@@ -273,6 +289,74 @@ fn deliver(play: &mut Play) -> Option<Try> {
         sender: Sender::Authorized,
         call,
     })
+}
+
+/// A sign of life, now and then of a block that is not yet or long gone.
+fn heartbeat(play: &mut Play) -> Option<Try> {
+    let (who, worker) = worker(play)?;
+    let key = actor(&AccountId::from(worker.result_key))?;
+    let now = System::block_number();
+    let beat = Heartbeat {
+        genesis: genesis(),
+        worker: who.to_account_id().into(),
+        number: match play.rng.below(10) {
+            0 => now + 1,
+            1 => now.saturating_sub(100),
+            _ => now,
+        },
+    };
+    let signature = key.sign(&beat.signing_message()).0;
+    let call = compute::Call::heartbeat { beat, signature }.into();
+    Some(Try {
+        sender: Sender::Authorized,
+        call,
+    })
+}
+
+// --- committees
+
+fn join(play: &mut Play) -> Option<Try> {
+    let (who, _) = worker(play)?;
+    let key = play.rng.hash();
+    Some(Try::signed(who, committees::Call::join { key }))
+}
+
+fn leave(play: &mut Play) -> Option<Try> {
+    let all: Vec<_> = committees::Members::<Runtime>::iter_keys().collect();
+    let who = actor(play.rng.pick(&all)?)?;
+    Some(Try::signed(who, committees::Call::leave {}))
+}
+
+// --- questions on the chain
+
+fn request_inference(play: &mut Play) -> Option<Try> {
+    let all: Vec<_> = models::Generations::<Runtime>::iter_keys().collect();
+    let (model, generation) = *play.rng.pick(&all)?;
+    let call = inference::Call::request_inference {
+        model,
+        generation,
+        prompt: BoundedVec::truncate_from(if play.rng.chance(95) {
+            b"What is it?".to_vec()
+        } else {
+            vec![0xC0]
+        }),
+        max_tokens: 1 + play.rng.below(200) as u32,
+        machine: None,
+        most: OPEN * u128::from(1 + play.rng.below(10_000)),
+        deadline: System::block_number() + 80 + play.rng.below(400) as u32,
+    };
+    Some(Try::any(play, call))
+}
+
+fn forget_request(play: &mut Play) -> Option<Try> {
+    let all: Vec<_> = inference::Requests::<Runtime>::iter().collect();
+    let (request, of) = play.rng.pick(&all)?.clone();
+    let who = if play.rng.chance(80) {
+        actor(&of.who)?
+    } else {
+        play.anyone()
+    };
+    Some(Try::signed(who, inference::Call::forget { request }))
 }
 
 // --- models
@@ -729,6 +813,18 @@ fn answer_draws(play: &mut Play) -> Option<Try> {
 fn forfeit_draws(play: &mut Play) -> Option<Try> {
     let (batch, _) = sample(play, |sample| matches!(sample, Sample::Drawn { .. }))?;
     Some(Try::any(play, attribution::Call::forfeit_draws { batch }))
+}
+
+fn draw_audit(play: &mut Play) -> Option<Try> {
+    let all: Vec<_> = attribution::Audits::<Runtime>::iter_keys().collect();
+    let batch = *play.rng.pick(&all)?;
+    Some(Try::any(play, attribution::Call::draw_audit { batch }))
+}
+
+fn end_audit(play: &mut Play) -> Option<Try> {
+    let all: Vec<_> = attribution::Audits::<Runtime>::iter_keys().collect();
+    let batch = *play.rng.pick(&all)?;
+    Some(Try::any(play, attribution::Call::end_audit { batch }))
 }
 
 // --- indexes and requests
