@@ -114,6 +114,9 @@ pub enum Error {
         /// What it says.
         what: String,
     },
+    /// A file that cannot be written.
+    #[error(transparent)]
+    Write(#[from] openledger_content::Error),
 }
 
 impl Error {

@@ -37,6 +37,7 @@ mod bundle;
 mod canonical;
 mod cid;
 mod dag;
+pub mod durable;
 mod error;
 mod family;
 mod marks;
@@ -61,7 +62,7 @@ pub use family::{Families, Signature, BANDS, LIKENESS, PERMUTATIONS, ROWS};
 pub use marks::Shared;
 pub use proof::check_held;
 pub use read::{read_file, read_file_with, read_folder, read_records, Format};
-pub use record::{content_hash, Record, MAX_RECORD_BYTES};
+pub use record::{content_hash, split, Record, MAX_RECORD_BYTES};
 pub use seal::{
     open_bytes, seal_bytes, ContentKey, Identity, Recipient, SealedHead, SEALED_CHUNK, SEALED_HEAD,
 };

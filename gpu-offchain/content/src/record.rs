@@ -49,6 +49,11 @@ impl Record {
         &self.text
     }
 
+    /// What is asked in it and what is answered, see [`split`].
+    pub fn question_and_answer(&self) -> (&str, &str) {
+        split(&self.text)
+    }
+
     /// keccak of the canonical form.
     pub fn content(&self) -> Hash {
         self.content
@@ -61,4 +66,12 @@ impl Record {
             bytes: u32::try_from(self.text.len()).unwrap_or(u32::MAX),
         }
     }
+}
+
+/// A record's question and answer: what stands before its first blank line (or else line feed) and after it. A text of one line
+/// answers nothing.
+pub fn split(text: &str) -> (&str, &str) {
+    text.split_once("\n\n")
+        .or_else(|| text.split_once('\n'))
+        .unwrap_or(("", text))
 }

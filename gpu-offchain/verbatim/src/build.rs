@@ -3,7 +3,7 @@
 use crate::{
     blocks::Blocks,
     codes::{by_width, Code, Codes, Width},
-    files::{read_value, sync_folder, write_value, Draft, Kind, Mapped},
+    files::{draft, read_value, sync_names, write_value, Draft, Kind, Mapped},
     head::{Head, ReadHead, ShardHead, ROW},
     index::Index,
     search::{key, STEP},
@@ -128,7 +128,7 @@ impl Builder {
     pub fn open(dir: &Path, plan: &Plan) -> Result<Self> {
         let identity = plan.check()?;
         fs::create_dir_all(dir).map_err(Error::io(dir))?;
-        sync_folder(dir)?;
+        sync_names(dir)?;
         let reading = if Kind::Index.path(dir).is_file() || Kind::Read.path(dir).is_file() {
             let found = match Kind::Index.path(dir).is_file() {
                 true => read_value::<Head>(dir, Kind::Index)?.plan,
@@ -140,8 +140,8 @@ impl Builder {
             None
         } else {
             Some(Reading {
-                records: Draft::new(dir, Kind::Records)?,
-                tokens: Draft::new(dir, Kind::Spool)?,
+                records: draft(dir, Kind::Records)?,
+                tokens: draft(dir, Kind::Spool)?,
                 counts: vec![0; plan.flags.len() + 1],
                 starts: Vec::new(),
                 entries: 0,
@@ -288,7 +288,7 @@ impl Builder {
         reading.tokens.finish()?;
         let codes = Codes::new(ids.clone()).ok_or_else(|| Error::Plan("token ids out of order".into()))?;
         let spool = Mapped::open(&self.dir, Kind::Spool, reading.position * 4)?;
-        let mut out = Draft::new(&self.dir, Kind::Tokens)?;
+        let mut out = draft(&self.dir, Kind::Tokens)?;
         by_width!(codes.width(), C => for piece in spool.cast::<u32>().chunks(1 << 16) {
             let codes: Vec<C> = piece.iter().map(|id| C::of(codes.code(*id).unwrap_or(0))).collect();
             out.write(bytemuck::cast_slice(&codes))?;
@@ -314,7 +314,7 @@ impl Builder {
         let kind = Kind::Suffixes(shard);
         if !kind.path(&self.dir).is_file() {
             let sorted = sort::sort(text).map_err(|what| Error::Sort { shard, what })?;
-            let mut file = Draft::new(&self.dir, kind)?;
+            let mut file = draft(&self.dir, kind)?;
             file.write(bytemuck::cast_slice(&sorted))?;
             file.finish()?;
         }
@@ -322,17 +322,17 @@ impl Builder {
             return Ok(());
         }
         let suffixes = Mapped::open(&self.dir, kind, (to - from) * 4)?;
-        let mut keys = Draft::new(&self.dir, Kind::Keys(shard))?;
+        let mut keys = draft(&self.dir, Kind::Keys(shard))?;
         for key in keys_of(text, suffixes.cast()) {
             keys.write(&key.to_le_bytes())?;
         }
         keys.finish()?;
         // Last: with it the shard is done.
-        let mut least = Draft::new(&self.dir, Kind::Least(shard))?;
+        let mut least = draft(&self.dir, Kind::Least(shard))?;
         for smallest in least_of(suffixes.cast()) {
             least.write(&smallest.to_le_bytes())?;
         }
-        least.finish()
+        Ok(least.finish()?)
     }
 
     fn commit(&self, read: &Read, tokens: &Mapped, threads: usize) -> Result<Head> {

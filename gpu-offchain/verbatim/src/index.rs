@@ -215,10 +215,16 @@ impl Index {
     }
 
     /// The token at a position of the corpus.
-    pub(crate) fn token(&self, position: u64) -> Option<u32> {
+    pub fn token(&self, position: u64) -> Option<u32> {
         let at = usize::try_from(position).ok()?;
         let code = by_width!(self.width, C => self.tokens.cast::<C>().get(at)?.wide());
         Some(self.codes.id(code).unwrap_or(u32::MAX))
+    }
+
+    /// Information content of a run of tokens, in 65,536ths of a bit; none if one does not occur.
+    pub fn information(&self, tokens: &[u32]) -> Option<u64> {
+        let of = |id: &u32| self.information.get(self.codes.code(*id)? as usize).copied();
+        tokens.iter().map(of).sum()
     }
 
     /// A record of the corpus and the position of its first token.

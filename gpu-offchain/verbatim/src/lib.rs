@@ -75,6 +75,7 @@ pub use evidence::{
     audit, named_record, span_bounds, span_information, span_mismatch, span_occurrence, span_record_missing,
     Given,
 };
+pub use files::is_index_file;
 pub use flags::{byte_flags, token_flags};
 pub use index::Index;
 pub use report::{spans_in, Bytes, Encode, FileRecord, FoundSpan, Options, Report};

@@ -1,7 +1,7 @@
 //! Building an index: gradients in the order of the rows, then bases, sketches and trees.
 
 use super::{
-    files::{sync_folder, write_value, Draft, Kind},
+    files::{draft, sync_names, write_value, Kind},
     plan::{root_of, IndexPlan, Places, Unit},
     spool::Spool,
     Head, Index,
@@ -69,7 +69,7 @@ impl<'a> IndexBuilder<'a> {
         let places = Places::new(&corpus)?;
         let identity = plan.identity(&sketcher.layout().hash())?;
         fs::create_dir_all(dir).map_err(Error::io(dir))?;
-        sync_folder(dir)?;
+        sync_names(dir)?;
         let spool = if Index::exists(dir) {
             let index = Index::open(dir)?;
             let header = index.header();
@@ -220,9 +220,9 @@ impl<'a> IndexBuilder<'a> {
         bases: &Bases,
         threads: usize,
     ) -> Result<openledger_attribution::tree::Root> {
-        let mut exponents = Draft::new(&self.dir, Kind::Exponents)?;
-        let mut lanes = Draft::new(&self.dir, Kind::Lanes)?;
-        let mut leaves = Draft::new(&self.dir, Kind::Leaves)?;
+        let mut exponents = draft(&self.dir, Kind::Exponents)?;
+        let mut lanes = draft(&self.dir, Kind::Lanes)?;
+        let mut leaves = draft(&self.dir, Kind::Leaves)?;
         let mut nodes = Vec::new();
         for batch in pieces(self.rows() as usize, BATCH) {
             let batch: Vec<u64> = batch.map(|row| row as u64).collect();

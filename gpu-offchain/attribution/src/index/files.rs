@@ -2,9 +2,10 @@
 
 use crate::{Error, Result};
 use openledger_attribution::wire::{Field, Reader};
+pub(crate) use openledger_content::durable::{sync_names, Draft};
 use std::{
-    fs::{self, File},
-    io::{BufWriter, Read, Write},
+    fs::File,
+    io::Read,
     path::{Path, PathBuf},
 };
 
@@ -83,62 +84,20 @@ impl Kind {
     }
 }
 
-/// A file being written under another name; [`finish`](Self::finish) puts it in its place.
-pub(crate) struct Draft {
-    to: PathBuf,
-    draft: PathBuf,
-    file: BufWriter<File>,
-}
-
-impl Draft {
-    pub(crate) fn new(dir: &Path, kind: Kind) -> Result<Self> {
-        let to = kind.path(dir);
-        let draft = to.with_extension("draft");
-        let file = File::create(&draft).map_err(Error::io(&draft))?;
-        let mut new = Self {
-            to,
-            draft,
-            file: BufWriter::with_capacity(1 << 20, file),
-        };
-        new.write(&kind.head())?;
-        Ok(new)
-    }
-
-    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        self.file.write_all(bytes).map_err(Error::io(&self.draft))
-    }
-
-    /// Durable and in its place when this returns.
-    pub(crate) fn finish(self) -> Result<()> {
-        let Self { to, draft, file } = self;
-        let file = file
-            .into_inner()
-            .map_err(|error| Error::io(&draft)(error.into_error()))?;
-        file.sync_all().map_err(Error::io(&draft))?;
-        fs::rename(&draft, &to).map_err(Error::io(&to))?;
-        sync_folder(&to)
-    }
-}
-
-/// Makes the names in the folder of `path` durable.
-pub(crate) fn sync_folder(path: &Path) -> Result<()> {
-    let folder = match path.parent() {
-        // A name alone is one in the current folder.
-        Some(folder) if folder == Path::new("") => Path::new("."),
-        Some(folder) => folder,
-        None => return Ok(()),
-    };
-    let file = File::open(folder).map_err(Error::io(folder))?;
-    file.sync_all().map_err(Error::io(folder))
+/// Starts a file with its head.
+pub(crate) fn draft(dir: &Path, kind: Kind) -> Result<Draft> {
+    let mut draft = Draft::new(kind.path(dir))?;
+    draft.write(&kind.head())?;
+    Ok(draft)
 }
 
 /// Writes a file that holds one value.
 pub(crate) fn write_value<T: Field>(dir: &Path, kind: Kind, value: &T) -> Result<()> {
     let mut bytes = Vec::new();
     value.write(&mut bytes);
-    let mut draft = Draft::new(dir, kind)?;
+    let mut draft = draft(dir, kind)?;
     draft.write(&bytes)?;
-    draft.finish()
+    Ok(draft.finish()?)
 }
 
 /// Reads a file that holds one value.

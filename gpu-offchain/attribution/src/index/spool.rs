@@ -3,7 +3,7 @@
 //! Head, identity of the plan (32 bytes), lanes of a gradient (u32), then per row its lanes (f32,
 //! little-endian) and the first eight bytes of their keccak: what was written half is found and dropped.
 
-use super::files::{sync_folder, Kind, HEAD};
+use super::files::{sync_names, Kind, HEAD};
 use crate::{gradient::Gradient, Error, Result};
 use openledger_attribution::hash::{keccak, Hash};
 use std::{
@@ -59,7 +59,7 @@ impl Spool {
             spool.file.rewind().map_err(Error::io(&spool.path))?;
             spool.file.write_all(&start).map_err(Error::io(&spool.path))?;
             spool.sync()?;
-            sync_folder(&spool.path)?;
+            sync_names(&spool.path)?;
             return Ok(spool);
         }
         Kind::Spool.check(&spool.path, &there)?;

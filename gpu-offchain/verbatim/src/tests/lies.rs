@@ -10,7 +10,7 @@ use crate::{
     blocks::Blocks,
     build::of_id,
     codes::{Code, Codes},
-    files::{read_value, write_value, Draft, Kind},
+    files::{draft, read_value, write_value, Kind},
     head::Head,
     search::{key, STEP},
     suffix_gap, Index,
@@ -78,10 +78,10 @@ impl Published {
             .iter()
             .map(|id| u8::of(codes.code(*id).unwrap()))
             .collect();
-        let mut file = Draft::new(dir, Kind::Tokens).unwrap();
+        let mut file = draft(dir, Kind::Tokens).unwrap();
         file.write(&text).unwrap();
         file.finish().unwrap();
-        let mut file = Draft::new(dir, Kind::Records).unwrap();
+        let mut file = draft(dir, Kind::Records).unwrap();
         for leaf in &self.corpus {
             let mut row = Vec::new();
             leaf.write(&mut row);
@@ -92,18 +92,18 @@ impl Published {
         let head = &mut self.head;
         let vocabulary = u64::from(head.header.vocabulary);
         for (at, (shard, suffixes)) in head.shards.iter_mut().zip(&self.suffixes).enumerate() {
-            let mut file = Draft::new(dir, Kind::Suffixes(at)).unwrap();
+            let mut file = draft(dir, Kind::Suffixes(at)).unwrap();
             file.write(bytemuck::cast_slice(suffixes)).unwrap();
             file.finish().unwrap();
             let (from, to) = (shard.leaf.from, shard.leaf.to);
             let own = &text[from as usize..to as usize];
-            let mut file = Draft::new(dir, Kind::Keys(at)).unwrap();
+            let mut file = draft(dir, Kind::Keys(at)).unwrap();
             for offset in suffixes.iter().step_by(STEP) {
                 let suffix = own.get(*offset as usize..).unwrap_or_default();
                 file.write(&key(suffix, 0).to_le_bytes()).unwrap();
             }
             file.finish().unwrap();
-            let mut file = Draft::new(dir, Kind::Least(at)).unwrap();
+            let mut file = draft(dir, Kind::Least(at)).unwrap();
             for piece in suffixes.chunks(STEP) {
                 file.write(&piece.iter().min().unwrap().to_le_bytes()).unwrap();
             }

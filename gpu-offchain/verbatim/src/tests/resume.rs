@@ -89,7 +89,7 @@ fn what_does_not_fit_is_refused_in_words() {
     assert!(Builder::open(empty.path(), &other).is_err());
 
     // A path of one name, and of several, is relative to where the program runs.
-    assert!(crate::files::sync_folder(std::path::Path::new("index")).is_ok());
+    assert!(crate::files::sync_names(std::path::Path::new("index")).is_ok());
 
     // A bit that turned over is found, in whichever file.
     for name in bytes(dir.path()).into_keys() {
