@@ -136,6 +136,7 @@ fn case<T: Config>(rounds: u8, stage: CaseStage, lanes: u32, progress: Progress)
 
 #[benchmarks]
 mod benchmarks {
+    // A benchmark is named `seat`, and so no variable here.
     use super::*;
 
     #[benchmark]
@@ -201,8 +202,8 @@ mod benchmarks {
             Progress::Committed([1; 32]),
         );
         Cases::<T>::mutate(id, |case| {
-            if let Some(seat) = case.as_mut().and_then(|case| case.seats.last_mut()) {
-                seat.progress = Progress::Seated;
+            if let Some(one) = case.as_mut().and_then(|case| case.seats.last_mut()) {
+                one.progress = Progress::Seated;
             }
         });
         let last = members.last().cloned().unwrap();
@@ -234,8 +235,8 @@ mod benchmarks {
             &SALT,
         );
         Cases::<T>::mutate(id, |case| {
-            if let Some(seat) = case.as_mut().and_then(|case| case.seats.first_mut()) {
-                seat.progress = Progress::Committed(hash);
+            if let Some(one) = case.as_mut().and_then(|case| case.seats.iter_mut().next()) {
+                one.progress = Progress::Committed(hash);
             }
         });
         #[extrinsic_call]
@@ -247,7 +248,7 @@ mod benchmarks {
             SALT,
         );
         assert_eq!(
-            Cases::<T>::get(id).and_then(|case| case.seats.first().map(|seat| seat.progress)),
+            Cases::<T>::get(id).and_then(|case| case.seats.first().map(|one| one.progress)),
             Some(Progress::Outside)
         );
     }
@@ -258,8 +259,8 @@ mod benchmarks {
         Cases::<T>::mutate(id, |case| {
             if let Some(case) = case {
                 // The first round said otherwise, and is slashed.
-                for seat in case.seats.iter_mut().filter(|seat| seat.round == 0) {
-                    seat.progress = Progress::Revealed(0);
+                for one in case.seats.iter_mut().filter(|one| one.round == 0) {
+                    one.progress = Progress::Revealed(0);
                 }
             }
         });
@@ -269,12 +270,13 @@ mod benchmarks {
     }
 
     #[benchmark]
-    fn decide() {
+    fn decide() -> Result<(), BenchmarkError> {
         let (id, _) = case::<T>(2, CaseStage::Frozen { since: 0 }, 64, Progress::Revealed(1));
         let origin = T::DecideOrigin::try_successful_origin().map_err(|_| BenchmarkError::Weightless)?;
         #[extrinsic_call]
         _(origin as T::RuntimeOrigin, id, Vote::Wrong);
         assert!(!Cases::<T>::contains_key(id));
+        Ok(())
     }
 
     #[benchmark]
