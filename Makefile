@@ -9,7 +9,7 @@ export OPENLEDGER_NODE ?= $(CARGO_TARGET_DIR)/release/openledger-node
 # What scripts/setup.sh found out about the wasm toolchain.
 ENV := source "$${OPENLEDGER_ENV:-$${XDG_CACHE_HOME:-$$HOME/.cache}/openledger/env}"
 
-.PHONY: help setup build demo demo-once demo-kills demo-chain test clients net net-steady net-faults net-upgrade net-equivocation chain-specs bench bench-credit bench-transfers bench-verbatim cuda-kernels cuda-emulate bench-gpu bench-content bench-engine bench-serving sdk load peers bench-scores lds lds-attacks lds-lora adversary net-lies lies
+.PHONY: help setup build demo demo-once demo-kills demo-chain test clients net net-steady net-faults net-upgrade net-equivocation chain-specs bench bench-credit bench-gaming example bench-transfers bench-verbatim cuda-kernels cuda-emulate bench-gpu bench-content bench-engine bench-serving sdk load peers bench-scores bits lds lds-attacks lds-lora adversary net-lies lies
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 26
@@ -70,6 +70,12 @@ chain-specs: build ## Write the reviewed genesis of every preset to chain-specs/
 bench-credit: build ## How often the right contributor is credited most, beside what the words alone say
 	@$(CARGO_TARGET_DIR)/release/openledger-bench-credit --base gpu-offchain/shipped/base --corpora gpu-offchain/shipped/corpora
 
+bench-gaming: build ## What a provider of 5% of the records gains by copying, mislabelling, merging and cutting, on text
+	@$(CARGO_TARGET_DIR)/release/openledger-bench-gaming --base gpu-offchain/shipped/base --corpora gpu-offchain/shipped/corpora
+
+example: build ## An answer with what shaped it, as pictures: docs/example
+	@$(CARGO_TARGET_DIR)/release/openledger-example --base gpu-offchain/shipped/base --corpora gpu-offchain/shipped/corpora --out docs/example
+
 bench: build ## ERC-20 transfers per second beside anvil, in one run
 	@scripts/client-packages.sh; cd tests/clients && node bench/evm.mjs
 
@@ -112,6 +118,10 @@ load: build ## 200 paying consumers for about ten minutes: nobody unpaid, nothin
 
 bench-scores: setup ## Scoring beside a plain read of the same bytes, in turn, at 1, 4 and 16 times the size
 	@$(ENV); cargo run --release --locked --manifest-path gpu-offchain/Cargo.toml -p openledger-influence --example speed
+
+bits: setup ## 10^8 scores of 1 KiB by every backend, one and two threads, in any order: the same bits; and the primitives' own
+	@$(ENV); INFLUENCE_SCALE=$${SCALE:-100} cargo test --release --locked --manifest-path gpu-offchain/Cargo.toml -p openledger-influence --test bits -- --nocapture
+	@$(ENV); ATTRIBUTION_SCALE=$${SCALE:-100} cargo test --release --locked --manifest-path primitives/Cargo.toml -p openledger-attribution --test bits -- --nocapture
 
 lds: setup ## Accuracy of influence beside dattri's methods on the same models (digits, breast_cancer, wine); 3 GB of Python packages, once
 	@$(ENV); gpu-offchain/bench/lds/run.sh

@@ -149,14 +149,28 @@ pub enum Datanet {
         /// Number of the contribution
         contribution: u64,
     },
-    /// Publish a version: all accepted contributions, with their families of near-duplicates
-    Publish {
-        /// Number of the Datanet
-        datanet: u64,
-        /// Version it grew out of [default: the newest]
-        #[arg(long)]
-        parent: Option<u32>,
-    },
+    /// Publish a version: all accepted contributions, with their families of near-duplicates. Records whose answers contradict those to
+    /// like questions are held: they are shown, and left out until somebody has looked at them
+    Publish(Publish),
+}
+
+/// `datanet publish`.
+#[derive(Debug, ClapArgs)]
+pub struct Publish {
+    /// Number of the Datanet
+    pub datanet: u64,
+    /// Version it grew out of [default: the newest]
+    #[arg(long)]
+    pub parent: Option<u32>,
+    /// Take a held record in after all, as CONTRIBUTION:RECORD; several times for several
+    #[arg(long, value_name = "CONTRIBUTION:RECORD", value_parser = parse_record)]
+    pub keep: Vec<openledger_attribution::record::RecordId>,
+    /// Take in everything that is held
+    #[arg(long)]
+    pub keep_all: bool,
+    /// Index of a generation that has learned these records: those that stand out in it are held too
+    #[arg(long, value_parser = parse_hash)]
+    pub index: Option<Hash>,
 }
 
 /// `contribute`.
@@ -202,7 +216,7 @@ pub enum Model {
         #[arg(long, value_name = "OPEN", value_parser = parse_open)]
         price_out: u128,
         /// Weights of the channels influence, verbatim and retrieval, in percent
-        #[arg(long, default_value = "100,0,0", value_parser = parse_mix)]
+        #[arg(long, default_value = DEFAULT_MIX, value_parser = parse_mix)]
         mix: openledger_attribution::fee::Mix,
     },
     /// Show a model with its generations, or all models
@@ -546,6 +560,20 @@ pub fn parse_targets(text: &str) -> Result<u8, String> {
         bits |= 1 << bit;
     }
     Ok(bits)
+}
+
+/// How a model mixes influence, verbatim and retrieval unless told otherwise. Quoted words are found and shown, and weigh nothing until
+/// `openledger-bench-credit --tune` has said how much they should.
+pub const DEFAULT_MIX: &str = "100,0,0";
+
+/// A record by its contribution and its position there.
+pub fn parse_record(text: &str) -> Result<openledger_attribution::record::RecordId, String> {
+    let error = || format!("`{text}` is no record: write contribution and position, like 3:17");
+    let (contribution, index) = text.split_once(':').ok_or_else(error)?;
+    Ok(openledger_attribution::record::RecordId {
+        contribution: contribution.parse().map_err(|_| error())?,
+        index: index.parse().map_err(|_| error())?,
+    })
 }
 
 /// Three whole percentages that add up to 100.

@@ -4,15 +4,16 @@ use crate::{
     args,
     book::{self, Page, Pending},
     context::{money_json, text_of, Context},
+    explain::percent,
     pay::{self, excerpt, Order, Question, Wish},
-    proof::amounts_by_row,
+    proof::itemise,
     public::{self, Published},
     texts::Parameters,
     wire::hex_of,
     worker::Worker,
     Result,
 };
-use openledger_attribution::wire::Object;
+use openledger_attribution::{index::IndexHeader, verbatim::Span, wire::Object};
 use openledger_chain::{open, ss58, Head};
 use openledger_model::Message;
 use serde_json::{json, Value};
@@ -117,7 +118,7 @@ async fn show(
     let parts = receipt.parts(credited).ok_or_else(unsound)?;
     let amounts = attribution.amounts(mix, parts.contributors).ok_or_else(unsound)?;
     let shares = attribution.list_shares().ok_or_else(unsound)?;
-    let by_row = amounts_by_row(&attribution.list, &shares, &amounts);
+    let by_item = itemise(attribution, mix, &amounts).ok_or_else(unsound)?;
 
     context.say(format!(
         "\nreceipt {hash}, signed by worker {}",
@@ -151,9 +152,44 @@ async fn show(
     if receipt.is_deferred() {
         context.say("  the worker samples: what shaped it is computed only if the chain draws it");
     }
-    let mut sources = Vec::new();
     let (header, _) = public::index_header(&order.chain, &order.worker, &order.index, Head::Best).await?;
-    for (n, ((entry, share), amount)) in attribution.list.iter().zip(&shares).zip(&by_row).enumerate() {
+    let mut quoted = Vec::new();
+    if !attribution.spans.is_empty() {
+        context.say(format!("  quoted words, {} of it:", percent(mix.verbatim)));
+    }
+    let output = published.answer.output_tokens().unwrap_or_default();
+    for (n, (span, amounts)) in attribution.spans.iter().zip(&by_item.spans).enumerate() {
+        let is_shown = n < command.sources;
+        quoted.push(quote(
+            context,
+            order,
+            &header.value,
+            &output,
+            span,
+            amounts,
+            is_shown,
+        )?);
+    }
+    if attribution.spans.len() > command.sources {
+        context.say(format!(
+            "  and {} more",
+            attribution.spans.len() - command.sources
+        ));
+    }
+    let mut sources = Vec::new();
+    if !attribution.list.is_empty() {
+        context.say(format!(
+            "  what the model learned it from, {} of it:",
+            percent(mix.influence)
+        ));
+    }
+    for (n, ((entry, share), amount)) in attribution
+        .list
+        .iter()
+        .zip(&shares)
+        .zip(&by_item.rows)
+        .enumerate()
+    {
         let mut source = json!({
             "row": entry.row,
             "share": share,
@@ -209,6 +245,7 @@ async fn show(
         "input_tokens": receipt.input_tokens,
         "output_tokens": receipt.output_tokens,
         "contributors_part": parts.contributors.to_string(),
+        "spans": quoted,
         "sources": sources,
         "contributors": amounts.iter().map(|(who, amount)| json!({
             "contributor": hex_of(who),
@@ -219,4 +256,59 @@ async fn show(
         "deposit": money_json(&order.account.clone().map(|c| c.deposit)),
     }));
     Ok(())
+}
+
+/// Shows a span with the records that have its words, each checked against the index's corpus, and returns it.
+fn quote(
+    context: &Context,
+    order: &Order,
+    header: &IndexHeader,
+    output: &[u32],
+    span: &Span,
+    amounts: &[u128],
+    is_shown: bool,
+) -> Result<Value> {
+    let place = |end: u32| usize::try_from(end).unwrap_or(usize::MAX).min(output.len());
+    let words = output.get(place(span.start)..place(span.end)).unwrap_or_default();
+    let words = order.tokenizer.decode(words)?;
+    if is_shown {
+        let bits = span.information as f64 / 65_536.0;
+        context.say(format!("    \"{}\" ({bits:.1} bits)", words.trim()));
+    }
+    let mut records = Vec::new();
+    for (record, amount) in span.records.iter().zip(amounts) {
+        if is_shown {
+            let entries = public::corpus(&order.worker, &order.index, record.entry, 1)?;
+            entries
+                .first()
+                .filter(|entry| entry.index == record.entry && entry.verify(&header.corpus).is_some())
+                .filter(|entry| {
+                    (entry.leaf.record, entry.leaf.contributor) == (record.record, record.contributor)
+                })
+                .ok_or_else(|| {
+                    let what = format!("record {} of the corpus is not the one named", record.entry);
+                    order.worker.wrong("the index", what)
+                })?;
+            context.say(format!(
+                "      {} to {}: record {} of contribution {}",
+                open(*amount),
+                ss58(&record.contributor),
+                record.record.index,
+                record.record.contribution
+            ));
+        }
+        records.push(json!({
+            "contribution": record.record.contribution,
+            "record": record.record.index,
+            "contributor": hex_of(record.contributor),
+            "amount": amount.to_string(),
+        }));
+    }
+    Ok(json!({
+        "start": span.start,
+        "end": span.end,
+        "text": words,
+        "information": span.information,
+        "records": records,
+    }))
 }

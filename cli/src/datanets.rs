@@ -3,7 +3,7 @@
 use crate::{
     args,
     context::{money, name, random, short, text_of, Context},
-    files,
+    files, review,
     wire::{bytes_of_field, hex_of},
     Error, Result,
 };
@@ -16,7 +16,7 @@ use openledger_protocol::{
     storage, Account,
 };
 use serde_json::{json, Value};
-use std::{io::BufRead, path::Path};
+use std::{collections::BTreeMap, io::BufRead, path::Path};
 
 /// Starts the block behind a version's CID.
 const VERSION_LIST: &[u8] = b"OLLEAVES\x01";
@@ -32,7 +32,7 @@ pub async fn run(context: &Context, command: args::Datanet) -> Result<()> {
         args::Datanet::Show { datanet } => show(context, datanet).await,
         args::Datanet::Accept { contribution, weight } => decide(context, contribution, Some(weight)).await,
         args::Datanet::Reject { contribution } => decide(context, contribution, None).await,
-        args::Datanet::Publish { datanet, parent } => publish(context, datanet, parent).await,
+        args::Datanet::Publish(command) => publish(context, &command).await,
     }
 }
 
@@ -320,7 +320,8 @@ pub fn read_records(path: &Path) -> Result<Vec<Record>> {
     Ok(records)
 }
 
-async fn publish(context: &Context, id: u64, parent: Option<u32>) -> Result<()> {
+async fn publish(context: &Context, command: &args::Publish) -> Result<()> {
+    let id = command.datanet;
     let chain = context.chain().await?;
     let key = context.key(&chain)?;
     let block = chain.head(Head::Best).await?;
@@ -328,7 +329,7 @@ async fn publish(context: &Context, id: u64, parent: Option<u32>) -> Result<()> 
         .read::<Datanet<Account>>(storage::datanet(id), block)
         .await?
         .found(format_args!("Datanet {id}"))?;
-    let parent = parent.or(datanet.value.versions.checked_sub(1));
+    let parent = command.parent.or(datanet.value.versions.checked_sub(1));
     let mut accepted: Vec<(u64, Contribution<Account>)> = chain
         .entries::<u64, Contribution<Account>>("Datanets", "Contributions", block)
         .await?
@@ -374,7 +375,16 @@ async fn publish(context: &Context, id: u64, parent: Option<u32>) -> Result<()> 
             records: &bundle.records,
         })
         .collect();
-    let leaves = version_leaves(&parts)?;
+    let records: BTreeMap<u64, &[Record]> = parts.iter().map(|part| (part.id, part.records)).collect();
+    let (leaves, held) = review::passed(
+        context,
+        &chain,
+        &worker,
+        command,
+        version_leaves(&parts)?,
+        &records,
+    )
+    .await?;
     let root = version_root(&leaves)?;
     let cid = worker.put(&version_list(&leaves))?;
     let stored = cid
@@ -407,6 +417,7 @@ async fn publish(context: &Context, id: u64, parent: Option<u32>) -> Result<()> 
         "version": version,
         "records": root.count,
         "families": root.sum.to_string(),
+        "held": held,
         "cid": cid.to_string(),
         "block": included.block.number,
     }));

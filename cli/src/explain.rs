@@ -1,15 +1,16 @@
 //! `explain`: recomputes a receipt from public data and compares with what was claimed, committed and credited.
 
 use crate::{
-    args,
+    args, book,
     context::{money_json, text_of, Context},
-    proof::{amounts_by_row, differences, recompute},
+    proof::{differences, itemise, recompute, span_differences, Answer, Index},
     public, rewards,
     wire::hex_of,
+    words::Words,
     worker::Worker,
     Result,
 };
-use openledger_attribution::voucher::CheckSignature;
+use openledger_attribution::{verbatim::Span, voucher::CheckSignature};
 use openledger_chain::{open, ss58, Chain, Head, Read, SignatureChecks};
 use openledger_protocol::{
     batches::{Batch, BatchStage},
@@ -19,6 +20,7 @@ use openledger_protocol::{
     storage, Account,
 };
 use serde_json::{json, Value};
+use std::sync::Arc;
 
 /// What explaining found so far.
 #[derive(Default)]
@@ -41,7 +43,17 @@ pub async fn run(context: &Context, command: args::Explain) -> Result<bool> {
     let chain = context.chain().await?;
     let block = chain.head(Head::Best).await?;
     let asked = context.worker();
-    let published = public::receipt(&asked, &command.receipt, None)?;
+    let data = context.data(&chain.genesis());
+    let kept = book::kept(&data, &command.receipt)?;
+    let salt = kept.and_then(|kept| args::parse_hash(&kept.salt).ok());
+    let mut published = public::receipt(&asked, &command.receipt, None)?;
+    if let Some(salt) = salt {
+        // The text is the consumer's own, and what is quoted in it follows from it. Without it the rest is checked all the same.
+        match public::receipt(&asked, &command.receipt, Some(&salt)) {
+            Ok(opened) => published.answer.output = opened.answer.output,
+            Err(e) => context.say(format!("the answer's text is not there: {e}")),
+        }
+    }
     let receipt = &published.answer.receipt;
     let mut found = Findings::default();
     let place = format!("receipt {}", hex_of(command.receipt));
@@ -81,7 +93,10 @@ pub async fn run(context: &Context, command: args::Explain) -> Result<bool> {
     }
 
     // Every row of the index, from whoever serves it; the chain says whether it is right.
-    let (index_place, index) = public::index(&chain, &asked, &receipt.terms.index, block).await?;
+    let (index_place, mut index) = public::index(&chain, &asked, &receipt.terms.index, block).await?;
+    let words = Words::fetch(&asked, &receipt.terms.index, &index.header);
+    let unread = words.as_ref().err().map(ToString::to_string);
+    index.words = words.ok().flatten().map(Arc::new);
     let recomputed = recompute(&index, &published.answer).map_err(|reason| asked.wrong(&place, reason))?;
     let wrong = differences(&index, &published.answer, &recomputed);
     let what = format!(
@@ -91,6 +106,23 @@ pub async fn run(context: &Context, command: args::Explain) -> Result<bool> {
         index_place.place()
     );
     found.check(context, &what, wrong);
+    if let Some(reason) = unread {
+        found.check(context, "the quoted words", vec![reason]);
+    }
+    if let Some(words) = &index.words {
+        let claimed = published.answer.attribution.spans.len();
+        let what = match published.answer.output_tokens() {
+            Some(output) => format!(
+                "the quoted words: {claimed} spans, looked for from every word of {} tokens in a corpus of {}; root in the index header",
+                output.len(),
+                words.tokens()
+            ),
+            None => format!(
+                "the quoted words: {claimed} spans stand in the records they name; whether there are more, only who has the salt can tell"
+            ),
+        };
+        found.check(context, &what, span_differences(&index, &published.answer));
+    }
 
     let parts = &recomputed.parts;
     context.say(format!(
@@ -104,8 +136,15 @@ pub async fn run(context: &Context, command: args::Explain) -> Result<bool> {
         open(parts.platform)
     ));
     let list = &recomputed.attribution.list;
-    let by_row = amounts_by_row(list, &recomputed.shares, &recomputed.amounts);
-    for ((entry, share), amount) in list.iter().zip(&recomputed.shares).zip(&by_row) {
+    let mix = &receipt.terms.tariff.mix;
+    let unsound = || asked.wrong(&place, "its attribution is not well shaped");
+    let by_item = itemise(&recomputed.attribution, mix, &recomputed.amounts).ok_or_else(unsound)?;
+    let by_row = &by_item.rows;
+    context.say(format!(
+        "  what the model learned it from, {} of the contributors' part:",
+        percent(mix.influence)
+    ));
+    for ((entry, share), amount) in list.iter().zip(&recomputed.shares).zip(by_row) {
         let record = index
             .rows
             .get(usize::try_from(entry.row).unwrap_or(usize::MAX))
@@ -121,6 +160,14 @@ pub async fn run(context: &Context, command: args::Explain) -> Result<bool> {
             ss58(&entry.contributor)
         ));
     }
+
+    let spans = spans(
+        context,
+        &index,
+        &published.answer,
+        &recomputed.attribution.spans,
+        &by_item.spans,
+    );
 
     let settled = match published.batch {
         Some(id) => Some(
@@ -168,13 +215,14 @@ pub async fn run(context: &Context, command: args::Explain) -> Result<bool> {
         "generation": receipt.terms.generation,
         "fee": receipt.fee.to_string(),
         "rows": recomputed.rows,
-        "list": list.iter().zip(&recomputed.shares).zip(&by_row).map(|((e, share), amount)| json!({
+        "list": list.iter().zip(&recomputed.shares).zip(by_row).map(|((e, share), amount)| json!({
             "row": e.row,
             "score": e.score.to_string(),
             "share": share,
             "contributor": hex_of(e.contributor),
             "amount": amount.to_string(),
         })).collect::<Vec<_>>(),
+        "spans": spans,
         "contributors_part": parts.contributors.to_string(),
         "fallback": parts.fallback.to_string(),
         "contributors": contributors,
@@ -182,6 +230,55 @@ pub async fn run(context: &Context, command: args::Explain) -> Result<bool> {
         "differences": found.0,
     }));
     Ok(right)
+}
+
+/// Parts per billion as percent.
+pub(crate) fn percent(share: u32) -> String {
+    format!("{} %", f64::from(share) / 1e7)
+}
+
+/// Shows what is quoted from whom, and returns it.
+fn spans(context: &Context, index: &Index, answer: &Answer, spans: &[Span], amounts: &[Vec<u128>]) -> Value {
+    if !spans.is_empty() {
+        context.say(format!(
+            "  quoted words, {} of the contributors' part:",
+            percent(answer.receipt.terms.tariff.mix.verbatim)
+        ));
+    }
+    let mut shown = Vec::new();
+    for (span, amounts) in spans.iter().zip(amounts) {
+        let bits = span.information as f64 / 65_536.0;
+        context.say(format!(
+            "    tokens {} to {}, {bits:.1} bits, in {} records",
+            span.start,
+            span.end,
+            span.records.len()
+        ));
+        let mut records = Vec::new();
+        for (record, amount) in span.records.iter().zip(amounts) {
+            context.say(format!(
+                "      {}  record {} of contribution {} of {}",
+                open(*amount),
+                record.record.index,
+                record.record.contribution,
+                ss58(&record.contributor)
+            ));
+            records.push(json!({
+                "contribution": record.record.contribution,
+                "record": record.record.index,
+                "position": record.position,
+                "contributor": hex_of(record.contributor),
+                "amount": amount.to_string(),
+            }));
+        }
+        shown.push(json!({
+            "start": span.start,
+            "end": span.end,
+            "information": span.information,
+            "records": records,
+        }));
+    }
+    json!({ "corpus": index.words.as_ref().map(|words| words.tokens()), "found": shown })
 }
 
 async fn worker_signed(

@@ -1,8 +1,8 @@
 //! The command line, as a library so that its parts can be tested.
 //!
 //! [`args`] says what can be typed, [`context`] is what every command has: the chain, a worker, a key, a place for its files.
-//! [`proof`] recomputes answers from public data, [`explain`] compares them with what was claimed and paid. [`evidence`] finds in what
-//! was published whatever is wrong, and [`watch`] brings it to the chain.
+//! [`proof`] and [`words`] recompute answers from public data, [`explain`] compares them with what was claimed and paid.
+//! [`evidence`] finds in what was published whatever is wrong, and [`watch`] brings it to the chain.
 //! [`request`] has the chain demand what nobody publishes.
 //! [`pay`] pays for an answer, for [`chat`] and for the [`proxy`] that pays for OpenAI's SDKs; [`book`] keeps what a consumer must
 //! never forget, [`spending`] the limits.
@@ -28,6 +28,7 @@ pub mod proof;
 pub mod proxy;
 pub mod public;
 pub mod request;
+mod review;
 pub mod rewards;
 pub mod send;
 pub mod spending;
@@ -35,6 +36,7 @@ pub mod texts;
 pub mod train;
 pub mod watch;
 pub mod wire;
+pub mod words;
 pub mod worker;
 
 pub use error::{Error, Result};

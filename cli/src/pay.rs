@@ -424,11 +424,9 @@ pub fn check_output(
             receipt.input_tokens
         )));
     }
-    let texts = published
-        .texts
-        .as_ref()
-        .ok_or_else(|| wrong("its texts are not there".into()))?;
-    let tokens: Vec<u32> = texts.output.iter().flat_map(|leaf| leaf.tokens.clone()).collect();
+    let leaves = published.answer.output.as_ref();
+    let leaves = leaves.ok_or_else(|| wrong("its text is not there".into()))?;
+    let tokens: Vec<u32> = leaves.iter().flat_map(|leaf| leaf.tokens.clone()).collect();
     if u64::from(receipt.output_tokens) != tokens.len() as u64 {
         return Err(wrong(format!(
             "it counts {} tokens of answer; there are {}",
@@ -442,7 +440,7 @@ pub fn check_output(
     let Some((parameters, shown)) = shown else {
         return Ok(());
     };
-    let lengths = texts.choices.clone().unwrap_or_else(|| vec![tokens.len()]);
+    let lengths = published.choices.clone().unwrap_or_else(|| vec![tokens.len()]);
     if lengths.iter().sum::<usize>() != tokens.len() || lengths.len() != shown.len() {
         return Err(wrong(format!(
             "its choices have {lengths:?} tokens; {} choices were asked for and there are {} tokens",

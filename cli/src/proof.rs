@@ -1,17 +1,21 @@
 //! Recomputing answers from public data, and evidence of what is wrong. No network, no files: bytes in, findings out.
 
+use crate::words::Words;
 use openledger_attribution::{
     attribution::{Attribution, Bounds},
     batch::{BatchHeader, ChannelLeaf, CreditLeaf, CreditsHeader, PartLeaf, ReceiptLeaf},
-    fee::Parts,
+    fee::{Mix, Parts},
     hash::{Account, Hash, NONE},
     index::{IndexHeader, IndexLeaf},
     list::{ListBuilder, ListEntry},
     receipt::Receipt,
+    share::apportion,
     sketch::{Layout, Rule, Sketch, SketchLeaf},
+    text::TextLeaf,
     tree::{Leaf, Opening, Root, Tree},
     wire::Object,
 };
+use std::sync::Arc;
 
 /// An index of which every row was checked.
 #[derive(Clone, Debug)]
@@ -24,6 +28,8 @@ pub struct Index {
     pub rule: Rule,
     /// All rows, in order, with the way to the root.
     pub rows: Vec<Opening<IndexLeaf>>,
+    /// The verbatim channel, if the index has one and it is here.
+    pub words: Option<Arc<Words>>,
 }
 
 impl Index {
@@ -43,6 +49,7 @@ impl Index {
             layout,
             rule,
             rows,
+            words: None,
         })
     }
 
@@ -61,9 +68,22 @@ pub struct Answer {
     pub attribution: Attribution,
     /// The answer's sketch.
     pub query: Sketch,
+    /// The chunks of its text, for whoever has the salt.
+    pub output: Option<Vec<TextLeaf>>,
 }
 
 impl Answer {
+    /// The tokens of its text, if that is known and the one that the receipt commits to.
+    pub fn output_tokens(&self) -> Option<Vec<u32>> {
+        let leaves = self.output.as_ref()?;
+        (crate::texts::text_root(leaves)? == self.receipt.output).then(|| {
+            leaves
+                .iter()
+                .flat_map(|leaf| leaf.tokens.iter().copied())
+                .collect()
+        })
+    }
+
     /// Whether anybody said what shaped it: of a sampled batch only what is drawn.
     pub fn is_attributed(&self) -> bool {
         self.attribution.query != NONE
@@ -75,7 +95,7 @@ impl Answer {
 pub struct Recomputed {
     /// Rows that were scored: all of the index.
     pub rows: u64,
-    /// The attribution with the list that belongs there.
+    /// The attribution with the list that belongs there, and the spans as far as the answer's text is known.
     pub attribution: Attribution,
     /// Shares of the list's entries, parts per billion.
     pub shares: Vec<u32>,
@@ -91,12 +111,16 @@ pub fn recompute(index: &Index, answer: &Answer) -> Result<Recomputed, String> {
     for row in &index.rows {
         list.push(row.index, &row.leaf);
     }
+    let spans = match (&index.words, answer.output_tokens()) {
+        (Some(words), Some(output)) => words.spans(&output)?,
+        // Without the text spans are as claimed: that they stand where they say is checked.
+        _ => answer.attribution.spans.clone(),
+    };
     let attribution = Attribution {
         query: query_hash(index, &answer.query)
             .ok_or("the answer's sketch has another shape than the index's layout")?,
         list: list.finish(),
-        // Influence is what all rows are needed for; the other channels are as claimed, and their shape is checked.
-        spans: answer.attribution.spans.clone(),
+        spans,
         retrieved: answer.attribution.retrieved.clone(),
     };
     let mix = &answer.receipt.terms.tariff.mix;
@@ -157,6 +181,16 @@ pub fn differences(index: &Index, answer: &Answer, recomputed: &Recomputed) -> V
     }
     found.extend(list_differences(&claimed.list, &recomputed.attribution.list));
     found
+}
+
+/// What is wrong with an answer's quoted words, as far as whoever asks can tell: all of it with the answer's text, and without it
+/// whether each span stands where it says.
+pub fn span_differences(index: &Index, answer: &Answer) -> Vec<String> {
+    match &index.words {
+        Some(words) => words.differences(answer).unwrap_or_else(|reason| vec![reason]),
+        // An index without corpus has no room for spans: their shape is wrong.
+        None => Vec::new(),
+    }
 }
 
 fn list_differences(claimed: &[ListEntry], right: &[ListEntry]) -> Vec<String> {
@@ -286,24 +320,65 @@ fn check_root<L: Leaf>(what: &str, leaves: &[L], root: &Root) -> Result<(), Stri
     }
 }
 
-/// What each listed row brings its contributor, to the planck: a contributor's amount divided among its rows by their shares.
-/// Rows whose shares round to nothing bring nothing: such a contributor is paid by the other channels.
-pub fn amounts_by_row(list: &[ListEntry], shares: &[u32], amounts: &[(Account, u128)]) -> Vec<u128> {
-    let mut by_row = vec![0; list.len()];
+/// What each thing that an attribution names brings its contributor, to the planck.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Itemised {
+    /// Of the list's rows.
+    pub rows: Vec<u128>,
+    /// Of the spans' records, span by span.
+    pub spans: Vec<Vec<u128>>,
+    /// Of the retrieved records.
+    pub retrieved: Vec<u128>,
+}
+
+/// Divides each contributor's amount among what it is paid for, by the channels' shares as they are mixed. What has a share that
+/// rounds to nothing, or stands in a channel without weight, brings nothing. None for an attribution that is not well shaped.
+pub fn itemise(attribution: &Attribution, mix: &Mix, amounts: &[(Account, u128)]) -> Option<Itemised> {
+    let weigh = |weight: u32, shares: Vec<u32>| {
+        let weight = u128::from(weight);
+        shares
+            .into_iter()
+            .map(move |share| u128::from(share).saturating_mul(weight))
+    };
+    let list = attribution.list.iter().map(|entry| entry.contributor);
+    let spans = attribution.spans.iter().flat_map(|span| span.records.iter());
+    let spans = spans.map(|record| record.contributor);
+    let retrieved = attribution.retrieved.iter().map(|record| record.contributor);
+    let items: Vec<(Account, u128)> = list
+        .zip(weigh(mix.influence, attribution.list_shares()?))
+        .chain(spans.zip(weigh(mix.verbatim, attribution.span_shares()?)))
+        .chain(retrieved.zip(weigh(mix.retrieval, attribution.retrieved_shares()?)))
+        .collect();
+    let mut parts = vec![0; items.len()];
     for (who, amount) in amounts {
-        let own: Vec<usize> = (0..list.len())
-            .filter(|n| list.get(*n).is_some_and(|e| e.contributor == *who))
+        let own: Vec<usize> = (0..)
+            .zip(&items)
+            .filter(|(_, (other, _))| other == who)
+            .map(|(n, _)| n)
             .collect();
         let weights: Vec<u128> = own
             .iter()
-            .map(|n| shares.get(*n).copied().unwrap_or(0).into())
+            .filter_map(|n| items.get(*n))
+            .map(|(_, weight)| *weight)
             .collect();
-        let parts = openledger_attribution::share::apportion(*amount, &weights).unwrap_or_default();
-        for (n, part) in own.into_iter().zip(parts) {
-            if let Some(slot) = by_row.get_mut(n) {
+        for (n, part) in own
+            .into_iter()
+            .zip(apportion(*amount, &weights).unwrap_or_default())
+        {
+            if let Some(slot) = parts.get_mut(n) {
                 *slot = part;
             }
         }
     }
-    by_row
+    let mut parts = parts.into_iter();
+    let mut next = |count: usize| parts.by_ref().take(count).collect::<Vec<u128>>();
+    Some(Itemised {
+        rows: next(attribution.list.len()),
+        spans: attribution
+            .spans
+            .iter()
+            .map(|span| next(span.records.len()))
+            .collect(),
+        retrieved: next(attribution.retrieved.len()),
+    })
 }

@@ -5,14 +5,14 @@ use crate::{
     proof::{Answer, Batch, Index},
     wire::{field, field_of, hex_of, object},
     worker::Worker,
-    Error, Result,
+    Result,
 };
 use openledger_attribution::{
     attribution::Attribution,
     hash::{Hash, NONE},
     index::{IndexHeader, IndexLeaf},
     receipt::Receipt,
-    record::RecordLeaf,
+    record::{CorpusLeaf, RecordLeaf},
     sketch::{Layout, Sketch},
     tree::Opening,
     wire::{Field, Object},
@@ -32,15 +32,7 @@ pub struct Published {
     pub signature: [u8; 64],
     /// The batch that settles it, once there is one.
     pub batch: Option<u64>,
-    /// The texts, if the salt was shown.
-    pub texts: Option<Texts>,
-}
-
-/// A receipt's texts.
-pub struct Texts {
-    /// Chunks of the answer.
-    pub output: Vec<openledger_attribution::text::TextLeaf>,
-    /// How many tokens each choice has.
+    /// How many tokens each choice has, if the salt was shown.
     pub choices: Option<Vec<usize>>,
 }
 
@@ -60,7 +52,7 @@ struct TextsJson {
     choices: Option<Vec<usize>>,
 }
 
-/// A receipt by its hash. With the answer's salt also its texts.
+/// A receipt by its hash. With the answer's salt also its text.
 pub fn receipt(worker: &Worker, hash: &Hash, salt: Option<&Hash>) -> Result<Published> {
     let path = format!("/v1/receipts/{}", hex_of(hash));
     let salt = salt.map(hex_of);
@@ -85,24 +77,20 @@ pub fn receipt(worker: &Worker, hash: &Hash, salt: Option<&Hash>) -> Result<Publ
         .ok()
         .and_then(|bytes| bytes.try_into().ok())
         .ok_or_else(|| wrong("its signature has not 64 bytes".into()))?;
-    let texts = json
-        .texts
-        .map(|texts| {
-            Ok::<_, Error>(Texts {
-                output: field(&texts.output).map_err(wrong)?,
-                choices: texts.choices,
-            })
-        })
-        .transpose()?;
+    let (output, choices) = match json.texts {
+        Some(texts) => (Some(field(&texts.output).map_err(wrong)?), texts.choices),
+        None => (None, None),
+    };
     Ok(Published {
         answer: Answer {
             receipt,
             attribution,
             query,
+            output,
         },
         signature,
         batch: json.batch,
-        texts,
+        choices,
     })
 }
 
@@ -158,7 +146,13 @@ pub fn rows(worker: &Worker, index: &Hash, from: u64, count: u64) -> Result<Vec<
     field_of(&worker.bytes(&path)?).map_err(|e| worker.wrong(path, e))
 }
 
-/// A whole index: every row, checked against the header on the chain.
+/// Some records of the corpus with the way to the index's root. Not checked yet.
+pub fn corpus(worker: &Worker, index: &Hash, from: u64, count: u64) -> Result<Vec<Opening<CorpusLeaf>>> {
+    let path = format!("/v1/indexes/{}/corpus?from={from}&count={count}", hex_of(index));
+    field_of(&worker.bytes(&path)?).map_err(|e| worker.wrong(path, e))
+}
+
+/// A whole index: every row, checked against the header on the chain. Of its verbatim channel nothing is here yet.
 pub async fn index(
     chain: &Chain,
     worker: &Worker,
@@ -259,6 +253,7 @@ pub fn batch(worker: &Worker, id: u64, stored: &batches::Batch<Account>) -> Resu
             receipt,
             attribution,
             query,
+            output: None,
         })
     };
     let answers: Option<Vec<Answer>> = answers.into_iter().map(whole).collect();

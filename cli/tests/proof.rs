@@ -24,14 +24,14 @@ use openledger_cli::{
         batch::{missing, Batch as Known, Published, Search, Shown},
         index, version, Grove,
     },
-    proof::{amounts_by_row, differences, recompute, Answer, Batch, Index},
+    proof::{differences, itemise, recompute, Answer, Batch, Index},
     public,
     wire::{bytes_of_field, field_of, hex_of},
     worker::Worker,
 };
 use openledger_protocol::batches::{self, BatchStage};
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     io::{BufRead, BufReader, Read, Write},
     net::TcpListener,
 };
@@ -60,6 +60,7 @@ fn batch(world: &World) -> Batch {
                 receipt: answer.receipt,
                 attribution: answer.attribution.clone(),
                 query: answer.query.clone(),
+                output: None,
             })
             .collect(),
     }
@@ -103,6 +104,7 @@ fn proved(world: &World, known: &Known) -> Vec<(BatchEvidence, Guilt)> {
         keys: &keys,
         index: &index,
         corpus: &corpus,
+        texts: &BTreeMap::new(),
         chosen: &|_| true,
     };
     search.all(known)
@@ -172,26 +174,28 @@ fn an_honest_world_is_recomputed_to_the_planck() {
             assert_eq!(batch.position(&answer.receipt.hash()), Some(n as u64));
             let (proved, _) = guilt(&world, n);
             assert_eq!(proved, [], "world {seed}, answer {n}");
-            let by_row = amounts_by_row(
-                &recomputed.attribution.list,
-                &recomputed.shares,
-                &recomputed.amounts,
-            );
-            // Contributors whose rows have no share are paid by the other channels; everyone else's rows add up exactly.
-            for (who, amount) in &recomputed.amounts {
-                let list = recomputed
-                    .attribution
-                    .list
-                    .iter()
-                    .zip(&recomputed.shares)
-                    .zip(&by_row);
-                let own = list.filter(|((entry, _), _)| entry.contributor == *who);
-                let (shares, sum) = own.fold((0u64, 0), |(shares, sum), ((_, share), part)| {
-                    (shares + u64::from(*share), sum + part)
-                });
-                let expected = if shares == 0 { 0 } else { *amount };
-                assert_eq!(sum, expected, "world {seed}");
+            // Every planck is that of a row, of a span's record or of a record in the prompt.
+            let mix = &answer.receipt.terms.tariff.mix;
+            let items = itemise(&recomputed.attribution, mix, &recomputed.amounts).unwrap();
+            let attribution = &recomputed.attribution;
+            let rows = attribution
+                .list
+                .iter()
+                .map(|entry| entry.contributor)
+                .zip(&items.rows);
+            let spans = attribution.spans.iter().zip(&items.spans);
+            let spans = spans.flat_map(|(span, parts)| span.records.iter().map(|r| r.contributor).zip(parts));
+            let retrieved = attribution
+                .retrieved
+                .iter()
+                .map(|r| r.contributor)
+                .zip(&items.retrieved);
+            let mut sums = HashMap::new();
+            for (who, part) in rows.chain(spans).chain(retrieved) {
+                *sums.entry(who).or_insert(0) += part;
             }
+            sums.retain(|_, sum| *sum > 0);
+            assert_eq!(sums, recomputed.amounts.iter().copied().collect(), "world {seed}");
         }
     }
     assert!(worlds_seen > 0, "no world had a listed row");
@@ -447,7 +451,8 @@ fn evidence_survives_being_written_down() {
     }
 }
 
-/// Lies that only who has the answer's text can prove, and those about a suffix array or a header, which are not looked for here.
+/// Lies that only who has the answer's text can prove (tests/words.rs has those), those about a suffix array, which are found in the files
+/// of the verbatim channel, and a header's, which is not looked for here.
 const ELSEWHERE: [&str; 6] = [
     "a span left out",
     "a span cut short",

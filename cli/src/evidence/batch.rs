@@ -9,6 +9,7 @@ use openledger_attribution::{
     receipt::Receipt,
     record::CorpusLeaf,
     sketch::{Rule, Sketch, SketchLeaf},
+    text::TextLeaf,
     tree::{Opening, Root, Tree},
     verdict::{
         judge_batch, AnswerProof, BatchEvidence, BatchFacts, ChannelEnd, ChannelMissing, ChannelUnused,
@@ -199,6 +200,7 @@ impl Batch {
                 receipt: proof.receipt,
                 attribution: proof.attribution,
                 query,
+                output: None,
             };
             Some((proof.leaf.index, answer))
         });
@@ -293,6 +295,8 @@ pub struct Search<'a, K> {
     pub index: &'a Index,
     /// Records of the index's corpus, as far as they are there.
     pub corpus: &'a [Opening<CorpusLeaf>],
+    /// Texts of answers by position, as far as they are known: whether a span is missing, or is more than it should be, they tell.
+    pub texts: &'a BTreeMap<u64, Vec<TextLeaf>>,
     /// Which answers have their whole list recomputed; everything else is checked of every answer.
     pub chosen: &'a dyn Fn(u64) -> bool,
 }
@@ -369,6 +373,10 @@ impl<K: CheckSignature> Search<'_, K> {
             }
         }
         self.records(proof, &mut all);
+        let text = self.texts.get(&proof.leaf.index);
+        if let (Some(words), Some(text)) = (&self.index.words, text) {
+            all.extend(words.evidence(proof, text));
+        }
         parts(batch, proof, &mut all);
         all
     }
@@ -413,6 +421,7 @@ impl<K: CheckSignature> Search<'_, K> {
             receipt: proof.receipt,
             attribution: proof.attribution.clone(),
             query: query.clone(),
+            output: None,
         };
         let right = recompute(self.index, &answer).map(|right| right.attribution.list);
         let listed = |row: u64| proof.attribution.list.iter().any(|listed| listed.row == row);

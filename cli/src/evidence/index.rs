@@ -67,6 +67,20 @@ pub fn missing(index: &Index) -> Vec<Wanted> {
 
 /// The first lie that is found, as the chain will judge it.
 pub fn search(index: &Index, contributions: &Contributions) -> Option<(IndexEvidence, Guilt)> {
+    let sections: [fn(&Index) -> Vec<IndexEvidence>; 4] = [rows, places, corpus, bases];
+    sections.iter().find_map(|section| {
+        section(index)
+            .into_iter()
+            .find_map(|evidence| judged(index, contributions, evidence))
+    })
+}
+
+/// Evidence that was found elsewhere, if the chain will judge it so.
+pub fn judged(
+    index: &Index,
+    contributions: &Contributions,
+    evidence: IndexEvidence,
+) -> Option<(IndexEvidence, Guilt)> {
     // The chain compared the header with its order when the index was delivered, and judges nothing else by it.
     let order = ordered(&index.header);
     let facts = IndexFacts {
@@ -74,15 +88,10 @@ pub fn search(index: &Index, contributions: &Contributions) -> Option<(IndexEvid
         order: &order,
         registry: contributions,
     };
-    let sections: [fn(&Index) -> Vec<IndexEvidence>; 4] = [rows, places, corpus, bases];
-    sections.iter().find_map(|section| {
-        section(index)
-            .into_iter()
-            .find_map(|evidence| match judge_index(&facts, &evidence) {
-                Verdict::Guilty(guilt) => Some((evidence, guilt)),
-                Verdict::NotProven(_) => None,
-            })
-    })
+    match judge_index(&facts, &evidence) {
+        Verdict::Guilty(guilt) => Some((evidence, guilt)),
+        Verdict::NotProven(_) => None,
+    }
 }
 
 fn ordered(header: &IndexHeader) -> IndexOrder {

@@ -3,15 +3,21 @@
 use super::{case::Accused, case::Evidence, Progress, Watcher};
 use crate::{
     evidence::{
-        index::{missing, rooted, search, Contributions, Index},
+        index::{judged, missing, rooted, search, Contributions, Index},
         Grove,
     },
     public, request,
     wire::hex_of,
+    words::Words,
     worker::Worker,
     Result,
 };
-use openledger_attribution::{index::IndexHeader, record::SourceLeaf, tree::Opening, verdict::Reveal};
+use openledger_attribution::{
+    index::IndexHeader,
+    record::SourceLeaf,
+    tree::Opening,
+    verdict::{Reveal, Wanted},
+};
 use openledger_chain::{ss58, Block};
 use openledger_protocol::{
     datanets::Version,
@@ -79,7 +85,7 @@ impl Watcher<'_> {
                 let stored = request::Source::read(&self.chain, &source, block).await?;
                 let header = stored.facts().index.copied();
                 let rows = header.map_or(0, |header| header.rows.count);
-                let absent = [openledger_attribution::verdict::Wanted::Row(self.place(rows))];
+                let absent = [Wanted::Row(self.place(rows))];
                 return match self.demand(accused, source, &absent, block).await? {
                     true => Ok(Progress::Later),
                     false => Err(error),
@@ -110,8 +116,19 @@ impl Watcher<'_> {
         }
         self.take_sources(&mut index, &servers, &hash, block).await?;
         let contributions = self.contributions_of(&index, block).await?;
-        let proven = search(&index, &contributions);
-        let absent = missing(&index);
+        let mut absent = missing(&index);
+        let mut proven = search(&index, &contributions);
+        if proven.is_none() {
+            match words(&servers, &hash, &header) {
+                Ok(None) => {}
+                Ok(Some(words)) => {
+                    let lie = words.lie().map_err(crate::Error::other)?;
+                    proven = lie.and_then(|evidence| judged(&index, &contributions, evidence));
+                }
+                // Nobody publishes it: a place of it that nobody can foresee is demanded.
+                Err(_) => absent.push(Wanted::Tokens(self.place(header.verbatim.tokens.count))),
+            }
+        }
         let Some((evidence, guilt)) = proven else {
             if absent.is_empty() {
                 self.context.say(format!(
@@ -213,6 +230,18 @@ fn take(index: &mut Index, server: &Worker, hash: &Hash) {
     if let Ok(bases) = public::openings(server, hash, "bases", header.bases.count) {
         index.bases.extend(rooted(bases, &header.bases));
     }
+}
+
+/// The verbatim channel of an index from whoever publishes it, none if it has none.
+pub(super) fn words(servers: &[Worker], hash: &Hash, header: &IndexHeader) -> Result<Option<Words>> {
+    let mut failed = None;
+    for server in servers {
+        match Words::committed(server, hash, header) {
+            Ok(found) => return Ok(found),
+            Err(error) => failed = failed.or(Some(error)),
+        }
+    }
+    Err(failed.unwrap_or_else(|| crate::Error::other(format!("nobody serves index {}", hex_of(hash)))))
 }
 
 /// Takes what was shown on the chain.

@@ -15,12 +15,14 @@ mod indexes;
 
 use crate::{
     args::{self, Kind},
+    book,
     context::{money, money_json, random, Context},
     evidence::batch::{missing, Batch as Known, Search},
     explain::stage,
-    proof::{differences, recompute, Answer, Index},
+    proof::{differences, recompute, span_differences, Answer, Index},
     public, request,
     wire::hex_of,
+    words::Words,
     worker::Worker,
     Error, Result,
 };
@@ -28,8 +30,11 @@ use case::{Accused, Evidence};
 use openledger_attribution::{
     hash::{keccak, Hash},
     record::CorpusLeaf,
+    text::TextLeaf,
     tree::Opening,
+    verbatim::Verbatim,
     verdict::{BatchFacts, Guilt, Reveal, Wanted},
+    wire::Object,
 };
 use openledger_chain::{requested, ss58, Block, Chain, Head, Key, Read, SignatureChecks};
 use openledger_protocol::{
@@ -68,9 +73,12 @@ struct Demands {
 }
 
 /// An index as it is needed to check batches.
+#[derive(Clone)]
 struct IndexAtHand {
     index: Index,
     corpus: Vec<Opening<CorpusLeaf>>,
+    /// In which block its verbatim channel was last looked for in vain.
+    silent: Option<u32>,
 }
 
 /// Everything a watcher knows.
@@ -456,11 +464,13 @@ impl<'a> Watcher<'a> {
             credits: credits.as_ref(),
             index: &index.index.header,
         };
+        let texts = self.own_texts(&worker, &known)?;
         let search = Search {
             facts,
             keys: &SignatureChecks,
             index: &index.index,
             corpus: &index.corpus,
+            texts: &texts,
             chosen: &|position| self.is_chosen(id, position),
         };
         let proven = search.run(&known);
@@ -487,7 +497,7 @@ impl<'a> Watcher<'a> {
             }
             return Ok(Progress::Gone);
         };
-        let wrong = told(&index.index, known.answers(), guilt.to_string());
+        let wrong = told(&index.index, known.answers(), &texts, guilt.to_string());
         self.report(id, &batch, &place, &wrong, Some(guilt.to_string()));
         if !open {
             self.context
@@ -552,20 +562,35 @@ impl<'a> Watcher<'a> {
 
     /// An index that batches name, from its worker or from whoever serves it.
     async fn index(&mut self, worker: &Worker, hash: &Hash, block: Block) -> Result<Arc<IndexAtHand>> {
-        if let Some(known) = self.indexes.get(hash) {
-            return Ok(known.clone());
+        let due = |silent: u32| block.number >= silent.saturating_add(SELDOM);
+        if let Some(known) = self.indexes.get(hash).cloned() {
+            if !known.silent.is_some_and(due) {
+                return Ok(known);
+            }
+            let mut known = IndexAtHand::clone(&known);
+            let servers = std::iter::once(worker.clone()).chain(self.servers(block).await?);
+            self.take_words(&mut known, servers, block);
+            let known = Arc::new(known);
+            self.indexes.insert(*hash, known.clone());
+            return Ok(known);
         }
         let mut failed = None;
-        for server in std::iter::once(worker.clone()).chain(self.servers(block).await?) {
-            match public::index(&self.chain, &server, hash, block).await {
+        let servers: Vec<Worker> = std::iter::once(worker.clone())
+            .chain(self.servers(block).await?)
+            .collect();
+        for server in &servers {
+            match public::index(&self.chain, server, hash, block).await {
                 Ok((_, index)) => {
                     let count = index.header.corpus.count;
-                    let corpus = public::openings(&server, hash, "corpus", count).unwrap_or_default();
+                    let corpus = public::openings(server, hash, "corpus", count).unwrap_or_default();
                     let whole = corpus.len() as u64 == count;
-                    let known = Arc::new(IndexAtHand {
+                    let mut known = IndexAtHand {
                         index,
                         corpus: if whole { corpus } else { Vec::new() },
-                    });
+                        silent: None,
+                    };
+                    self.take_words(&mut known, servers, block);
+                    let known = Arc::new(known);
                     self.indexes.insert(*hash, known.clone());
                     return Ok(known);
                 }
@@ -573,6 +598,58 @@ impl<'a> Watcher<'a> {
             }
         }
         Err(failed.unwrap_or_else(|| Error::other(format!("nobody serves index {}", hex_of(hash)))))
+    }
+
+    /// Takes an index's verbatim channel from whoever publishes it. Without it everything else is checked all the same.
+    fn take_words(
+        &mut self,
+        known: &mut IndexAtHand,
+        servers: impl IntoIterator<Item = Worker>,
+        block: Block,
+    ) {
+        let header = known.index.header;
+        if header.verbatim == Verbatim::NONE {
+            return;
+        }
+        let hash = header.hash();
+        let mut failed = None;
+        for server in servers {
+            match Words::fetch(&server, &hash, &header) {
+                Ok(words) => {
+                    known.index.words = words.map(Arc::new);
+                    known.silent = None;
+                    return;
+                }
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        known.silent = Some(block.number);
+        if let Some(error) = failed {
+            let what = Accused::Index(hash);
+            self.say_once(
+                what,
+                format!("{what}: quoted words cannot be checked yet: {error}"),
+            );
+        }
+    }
+
+    /// Texts of those answers that were paid for from here, by position: which words are quoted follows from them.
+    fn own_texts(&self, worker: &Worker, known: &Known) -> Result<BTreeMap<u64, Vec<TextLeaf>>> {
+        let data = self.context.data(&self.chain.genesis());
+        let mut texts = BTreeMap::new();
+        for (position, answer) in known.answers() {
+            let hash = answer.receipt.hash();
+            let kept = book::kept(&data, &hash)?;
+            let Some(salt) = kept.and_then(|kept| args::parse_hash(&kept.salt).ok()) else {
+                continue;
+            };
+            // A worker that does not show it is looked at without.
+            let shown = public::receipt(worker, &hash, Some(&salt)).ok();
+            if let Some(text) = shown.and_then(|shown| shown.answer.output) {
+                texts.insert(position, text);
+            }
+        }
+        Ok(texts)
     }
 
     /// Whoever may serve what one worker does not: the one named with --worker, and all that are registered.
@@ -588,14 +665,21 @@ impl<'a> Watcher<'a> {
     }
 }
 
-/// What is wrong with the answers' lists, in words for people.
-fn told(index: &Index, answers: Vec<(u64, Answer)>, guilt: String) -> Vec<String> {
+/// What is wrong with the answers' lists and spans, in words for people.
+fn told(
+    index: &Index,
+    answers: Vec<(u64, Answer)>,
+    texts: &BTreeMap<u64, Vec<TextLeaf>>,
+    guilt: String,
+) -> Vec<String> {
     let mut wrong: Vec<String> = Vec::new();
-    for (position, answer) in answers {
-        let found = match recompute(index, &answer) {
+    for (position, mut answer) in answers {
+        answer.output = texts.get(&position).cloned();
+        let mut found = match recompute(index, &answer) {
             Ok(recomputed) => differences(index, &answer, &recomputed),
             Err(reason) => vec![reason],
         };
+        found.extend(span_differences(index, &answer));
         wrong.extend(found.into_iter().map(|text| format!("answer {position}: {text}")));
     }
     if wrong.is_empty() {

@@ -68,7 +68,7 @@ pub mod valuation;
 pub use bases::Bases;
 pub use error::{Error, Result};
 pub use evidence::{audit, left_out, named_row, query_block, wrong_score};
-pub use examples::{influence, Options, Scores};
+pub use examples::{influence, suggested_rho, Options, Scores};
 pub use factors::FactorsFile;
 pub use gradient::{Gradient, GradientBuilder, Sketcher};
 pub use index::{default_rules, Index, IndexBuilder, IndexPlan, RunError, Source, SourceRecord, Unit};

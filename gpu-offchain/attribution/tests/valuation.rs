@@ -3,7 +3,7 @@
 mod common;
 
 use common::{seed, Rng};
-use openledger_influence::valuation::{families, neighbour_values, outliers};
+use openledger_influence::valuation::{families, neighbour_values, outliers, review, Reason};
 
 /// What a coalition gains: the definition, word by word.
 fn gain(nearness: &[f64], gains: &[f64], coalition: u32, k: usize) -> f64 {
@@ -113,4 +113,48 @@ fn copies_and_near_copies_are_one_family() {
     let other = "A recipe for bread: flour, water, salt, patience; knead it, let it rest, and bake it hot.";
     assert_eq!(families([text, other, text, &changed, other]), [0, 1, 0, 0, 1]);
     assert!(families([]).is_empty());
+}
+
+#[test]
+fn an_answer_to_another_question_is_held_and_nothing_else() {
+    let good = [
+        (
+            "How warm is the middle of a brood nest?",
+            "Thirty-five degrees, within half a degree.",
+        ),
+        (
+            "What warmth does a brood nest have?",
+            "It is kept at thirty-five degrees, day and night.",
+        ),
+        (
+            "How warm do bees keep their brood nest?",
+            "Thirty-five degrees; they shiver to keep it.",
+        ),
+        (
+            "When does the tide turn in the harbour?",
+            "Six hours after it turned the last time.",
+        ),
+        (
+            "How long until the tide turns?",
+            "Six hours and a little, then it turns.",
+        ),
+        (
+            "At what time will the tide turn again?",
+            "It turns six hours after the last turn.",
+        ),
+        ("", "A text that answers nothing."),
+        ("Why do cats purr?", "Nobody knows for certain."),
+    ];
+    assert_eq!(review(&good, &[None; 8]).unwrap(), []);
+    let mut wrong = good;
+    wrong[1].1 = good[3].1;
+    let held = review(&wrong, &[None; 8]).unwrap();
+    assert_eq!(held.iter().map(|held| held.record).collect::<Vec<_>>(), [1]);
+    assert!(matches!(held[0].reason, Reason::Contradicts { value } if value < 0.0));
+    // What a model holds by itself is held, whatever it says.
+    let influences = [90, 100, 110, 95, 105, 100, 98, 100_000].map(Some);
+    let held = review(&good, &influences).unwrap();
+    assert_eq!(held.iter().map(|held| held.record).collect::<Vec<_>>(), [7]);
+    assert!(matches!(held[0].reason, Reason::StandsOut { deviations } if deviations > 3.0));
+    assert_eq!(review(&[], &[]).unwrap(), []);
 }

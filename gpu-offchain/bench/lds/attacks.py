@@ -39,7 +39,7 @@ def program(command, train, query, rows, queries):
         names = [f"{folder}/{name}" for name in ("train", "query", "out")]
         export(names[0], train, rows)
         export(names[1], query, queries)
-        command = [command, "--train", names[0], "--query", names[1], "--out", names[2]]
+        command = [command, "attribute", "influence", "--train", names[0], "--query", names[1], "--out", names[2]]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         found = load_file(names[2])
         return found["scores"], found["query_norms"], found["row_norms"]

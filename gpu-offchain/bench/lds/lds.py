@@ -60,7 +60,7 @@ class Ours:
             train, query, out = (f"{folder}/{name}.safetensors" for name in ("train", "query", "out"))
             export(train, perceptron.factors(w, data.x, data.y))
             export(query, perceptron.factors(w, data.test_x, data.test_y))
-            command = [self.program, "--train", train, "--query", query, "--out", out]
+            command = [self.program, "attribute", "influence", "--train", train, "--query", query, "--out", out]
             command += ["--k", str(k), "--rho", str(rho), *options]
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
             found = load_file(out)
@@ -114,6 +114,7 @@ def measure(name, ours, peers_too, fresh):
             "ours, k 64, rho 0.1 (defaults)": lambda d, w: ours(d, w),
             "ours, k 128 (no projection)": lambda d, w: ours(d, w, k=128),
         }
+        runs["ours, k 64, rho auto"] = lambda d, w: ours(d, w, "auto")
         chosen = CHOSEN.get(name, {})
         if chosen.get("ours", 0.1) != 0.1:
             runs[f"ours, k 64, rho {chosen['ours']:g}"] = lambda d, w: ours(d, w, chosen["ours"])
@@ -139,7 +140,7 @@ def measure(name, ours, peers_too, fresh):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--program", required=True, help="reads --train F --query F --out F --k --rho, as the example `influence`")
+    parser.add_argument("--program", required=True, help="openledger-worker")
     parser.add_argument("--sets", nargs="*", default=list(UNSEEN))
     parser.add_argument("--tune", action="store_true")
     parser.add_argument("--fresh", action="store_true", help="train the whole truth again")

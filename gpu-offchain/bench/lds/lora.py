@@ -127,7 +127,7 @@ def export(path, model, parts, rows):
 
 def program(command, folder, k, rho):
     out = f"{folder}/out.safetensors"
-    command = [command, "--train", f"{folder}/train", "--query", f"{folder}/query", "--out", out]
+    command = [command, "attribute", "influence", "--train", f"{folder}/train", "--query", f"{folder}/query", "--out", out]
     subprocess.run(command + ["--k", str(k), "--rho", str(rho)], check=True, stdout=subprocess.DEVNULL)
     return load_file(out)
 

@@ -17,8 +17,8 @@ if [ ! -e "$venv/ready" ]; then
     "$venv/bin/pip" install --quiet --disable-pip-version-check "${packages[@]}"
     touch "$venv/ready"
 fi
-cargo build --release --locked --manifest-path "$root/gpu-offchain/Cargo.toml" -p openledger-influence --example influence
+cargo build --release --locked --manifest-path "$root/gpu-offchain/Cargo.toml" -p openledger-worker --bin openledger-worker
 script=lds.py
 case "${1:-}" in *.py) script=$1; shift ;; esac
 cd "$here"
-exec "$venv/bin/python" "$script" --program "$CARGO_TARGET_DIR/release/examples/influence" "$@"
+exec "$venv/bin/python" "$script" --program "$CARGO_TARGET_DIR/release/openledger-worker" "$@"

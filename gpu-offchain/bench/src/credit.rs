@@ -1,30 +1,27 @@
 //! Do answers credit whom they should? Fine-tunes an adapter on the shipped contributors' records, asks the held-out prompts, and
-//! counts how often the contributor whose records answer a prompt gets the largest part, beside what the words alone say:
+//! counts how often the contributor whose records answer a prompt gets the largest part, beside each channel alone and what the
+//! words alone say:
 //!
 //! - bag of words: TF-IDF cosine of the answer with every record, summed by contributor over as many records as a list may have;
 //! - nearest neighbour: the contributor of the one record whose character five-grams are nearest to the answer.
 //!
 //! Every seed is another adapter, index and projection; figures are means over seeds with their standard error.
+//!
+//! `--tune` chooses how the channels are mixed without the held-out prompts: each contributor says everything three times in
+//! other words, in records 0 to 19, 20 to 39 and 40 to 59; a third is left out of training, its prompts are asked, and so for
+//! each third.
 
-mod words;
+#[allow(dead_code, reason = "every program uses what it needs of it")]
+mod lab;
 
 use anyhow::{bail, Context, Result};
 use clap::Parser;
-use openledger_attribution::{
-    hash::{keccak, NONE},
-    index::index_seed,
-    record::{RecordId, VersionLeaf},
-    verbatim::Verbatim,
-};
-use openledger_engine::{Model, Params, Request};
-use openledger_influence::{
-    cpu_backend, default_rules, Index, IndexBuilder, IndexPlan, Source, SourceRecord,
-};
-use openledger_model::{Example, Message};
-use openledger_trainer::{train_lora, FactorModel, LoraConfig, TrainConfig};
-use openledger_worker::models::{sketcher, Base};
-use std::{collections::BTreeMap, io::Write, ops::ControlFlow, path::PathBuf, sync::atomic::AtomicBool};
-use words::{runs, words, TextIndex};
+use lab::{Lab, Row, Settings};
+use openledger_attribution::{fee::Mix, hash::keccak, record::RecordId};
+use openledger_cli::args::{parse_mix, DEFAULT_MIX};
+use openledger_influence::valuation::{runs, words, Likeness};
+use openledger_worker::models::Base;
+use std::{collections::BTreeMap, path::PathBuf};
 
 /// Measures how often the right contributor is credited most.
 #[derive(Parser)]
@@ -39,6 +36,15 @@ struct Args {
     /// Adapters to train
     #[arg(long, default_value_t = 3)]
     seeds: u64,
+    /// Weights of influence, verbatim and retrieval in percent; what `openledger model create` takes unless told otherwise
+    #[arg(long, default_value = DEFAULT_MIX, value_parser = parse_mix)]
+    mix: Mix,
+    /// Ask what other records say, for every mix, instead of the held-out prompts
+    #[arg(long)]
+    tune: bool,
+    /// First seed
+    #[arg(long, default_value_t = 0)]
+    first: u64,
     /// Prompts to ask, from the first; all by default
     #[arg(long)]
     prompts: Option<usize>,
@@ -74,7 +80,7 @@ struct Args {
     json: bool,
 }
 
-#[derive(serde::Deserialize)]
+#[derive(Clone, serde::Deserialize)]
 struct Record {
     prompt: String,
     response: String,
@@ -101,18 +107,47 @@ fn lines<T: serde::de::DeserializeOwned>(path: &std::path::Path) -> Result<Vec<T
 #[derive(Default, Clone)]
 struct Tally {
     asked: usize,
-    right: BTreeMap<&'static str, usize>,
+    right: BTreeMap<String, usize>,
     /// The same among the pair who share a topic.
     hard_asked: usize,
-    hard_right: BTreeMap<&'static str, usize>,
+    hard_right: BTreeMap<String, usize>,
     credited: usize,
 }
 
-const METHODS: [&str; 3] = ["attribution", "bag of words", "nearest neighbour"];
+/// Ways in which each contributor says the same.
+const WAYS: usize = 3;
+
+/// A prompt and the number of who should be credited.
+type Asked = (String, usize);
+
+/// Influence and the rest verbatim, in percent.
+fn mix(influence: u32) -> Mix {
+    Mix {
+        influence: influence * 10_000_000,
+        verbatim: (100 - influence) * 10_000_000,
+        retrieval: 0,
+    }
+}
+
+/// What is compared: mixes of the channels by name, and what looks at words alone.
+fn mixes(args: &Args) -> Vec<(String, Mix)> {
+    if args.tune {
+        return (0..=10)
+            .map(|tenth| (format!("{} % verbatim", tenth * 10), mix(100 - tenth * 10)))
+            .collect();
+    }
+    vec![
+        ("attribution".into(), args.mix),
+        ("influence alone".into(), mix(100)),
+        ("verbatim alone".into(), mix(0)),
+    ]
+}
+
+const WORDS: [&str; 2] = ["bag of words", "nearest neighbour"];
 
 fn main() -> Result<()> {
     let args = Args::parse();
-    let base = Base::load(&args.base, &openledger_worker::device::Options::default())?;
+    let base = Base::load(&args.base, &Default::default())?;
     let mut names: Vec<String> = std::fs::read_dir(&args.corpora)?
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
         .filter_map(|name| name.strip_suffix(".jsonl").map(String::from))
@@ -132,34 +167,68 @@ fn main() -> Result<()> {
             records.push((number, record));
         }
     }
-    let mut held_out: Vec<HeldOut> = lines(&args.corpora.join("heldout.jsonl"))?;
-    held_out.truncate(args.prompts.unwrap_or(usize::MAX));
-    let examples: Vec<Example> = records
-        .iter()
-        .map(|(_, record)| base.tokenizer.record(&record.prompt, &record.response))
-        .collect::<Result<_, _>>()?;
-    let texts: Vec<String> = records
-        .iter()
-        .map(|(_, r)| format!("{} {}", r.prompt, r.response))
-        .collect();
-    let (bag, near) = (TextIndex::new(&texts, words), TextIndex::new(&texts, runs));
     let pair = hard_pair(&args.pair, &names)?;
-
     let mut tallies = Vec::new();
-    for seed in 0..args.seeds {
-        tallies.push(one(
-            &args,
-            &base,
-            &names,
-            &records,
-            &examples,
-            &held_out,
-            (&bag, &near),
-            pair,
-            seed,
-        )?);
+    for seed in args.first..args.first + args.seeds {
+        let mut tally = Tally::default();
+        if args.tune {
+            for way in 0..WAYS {
+                let (left_out, kept) = divided(&records, names.len(), way);
+                let asked = left_out.into_iter().map(|(who, record)| (record.prompt, who));
+                one(
+                    &args,
+                    &base,
+                    &names,
+                    &kept,
+                    asked.collect(),
+                    pair,
+                    seed,
+                    &mut tally,
+                )?;
+            }
+        } else {
+            let asked = held_out(&args, &names)?;
+            one(&args, &base, &names, &records, asked, pair, seed, &mut tally)?;
+        }
+        tallies.push(tally);
     }
     report(&args, &names, pair, &tallies)
+}
+
+/// The held-out prompts.
+fn held_out(args: &Args, names: &[String]) -> Result<Vec<Asked>> {
+    let held_out: Vec<HeldOut> = lines(&args.corpora.join("heldout.jsonl"))?;
+    let number = |held: HeldOut| {
+        let who = names.iter().position(|name| *name == held.contributor);
+        let who = who.with_context(|| {
+            format!(
+                "heldout.jsonl names `{}`, who has no .jsonl file",
+                held.contributor
+            )
+        })?;
+        Ok((held.prompt, who))
+    };
+    held_out.into_iter().map(number).collect()
+}
+
+/// A record and whose it is.
+type Owned = (usize, Record);
+
+/// Divides each contributor's records: those that say it in this way, and the others.
+fn divided(records: &[(usize, Record)], contributors: usize, way: usize) -> (Vec<Owned>, Vec<Owned>) {
+    let (mut left_out, mut kept) = (Vec::new(), Vec::new());
+    for contributor in 0..contributors {
+        let own: Vec<&(usize, Record)> = records.iter().filter(|(who, _)| *who == contributor).collect();
+        for (at, record) in own.iter().enumerate() {
+            let to = if at * WAYS / own.len() == way {
+                &mut left_out
+            } else {
+                &mut kept
+            };
+            to.push((*record).clone());
+        }
+    }
+    (left_out, kept)
 }
 
 /// The two contributors that `--pair` names.
@@ -170,174 +239,89 @@ fn hard_pair(pair: &str, names: &[String]) -> Result<(usize, usize)> {
         .with_context(|| format!("--pair {pair} does not name two of {}", names.join(", ")))
 }
 
+/// Records as a version has them, each contributor's in a contribution.
+fn rows(base: &Base, records: &[(usize, Record)]) -> Result<Vec<Row>> {
+    let mut next = BTreeMap::new();
+    let row = |(n, (who, record)): (usize, &(usize, Record))| {
+        let index = next.entry(*who).and_modify(|at| *at += 1).or_insert(0u32);
+        Ok(Row {
+            record: RecordId {
+                contribution: *who as u64,
+                index: *index,
+            },
+            contributor: [*who as u8 + 1; 32],
+            content: keccak(&[&(n as u64).to_be_bytes(), record.response.as_bytes()]),
+            example: base.tokenizer.record(&record.prompt, &record.response)?,
+        })
+    };
+    records.iter().enumerate().map(row).collect()
+}
+
 #[allow(clippy::too_many_arguments)]
 fn one(
     args: &Args,
     base: &Base,
     names: &[String],
     records: &[(usize, Record)],
-    examples: &[Example],
-    held_out: &[HeldOut],
-    (bag, near): (&TextIndex, &TextIndex),
+    mut asked: Vec<Asked>,
     pair: (usize, usize),
     seed: u64,
-) -> Result<Tally> {
-    // What `openledger train` orders unless told otherwise.
-    let mut lora = LoraConfig::default();
+    tally: &mut Tally,
+) -> Result<()> {
+    asked.truncate(args.prompts.unwrap_or(usize::MAX));
+    let texts: Vec<String> = records
+        .iter()
+        .map(|(_, r)| format!("{} {}", r.prompt, r.response))
+        .collect();
+    let all = || texts.iter().map(String::as_str);
+    let (bag, near) = (Likeness::new(all(), words), Likeness::new(all(), runs));
+    let mut settings = Settings::new(seed);
     if let Some(rank) = args.rank {
-        (lora.rank, lora.alpha) = (rank, 2.0 * rank as f64);
+        (settings.lora.rank, settings.lora.alpha) = (rank, 2.0 * rank as f64);
     }
-    let tokens: usize = examples.iter().map(|example| example.tokens.len()).sum();
-    let mut config = TrainConfig {
-        seed,
-        epochs: 16,
-        batch_tokens: (4 * tokens).div_ceil(examples.len()),
-        ..TrainConfig::default()
-    };
-    config.epochs = args.epochs.unwrap_or(config.epochs);
-    config.lr = args.lr.unwrap_or(config.lr);
-    let trained = train_lora(&base.net, examples, &[], &lora, &config, &mut |progress| {
-        if !args.json && (progress.step % 10 == 0 || progress.step == progress.of) {
-            eprint!(
-                "\rseed {seed}: step {} of {}, loss {:.3}   ",
-                progress.step, progress.of, progress.loss
-            );
-            let _ = std::io::stderr().flush();
-        }
-        ControlFlow::Continue(())
-    })?;
-
-    let mut rules = default_rules();
+    settings.quiet = args.json;
+    settings.epochs = args.epochs.unwrap_or(settings.epochs);
+    settings.lr = args.lr;
+    let rules = &mut settings.rules;
     rules.z = args.z.unwrap_or(rules.z);
     rules.rho = args.rho.unwrap_or(rules.rho);
-    rules.projection = args.projection.unwrap_or(28);
+    rules.projection = args.projection.unwrap_or(rules.projection);
     rules.top = args.top.unwrap_or(rules.top);
-    let adapter = trained.adapter;
-    let hash = adapter.hash();
-    let projection_seed = index_seed(&hash, &keccak(&[b"bench", &seed.to_be_bytes()]));
-    let sketcher = sketcher(&adapter, &rules, &projection_seed)?;
-    let account = |number: usize| [number as u8 + 1; 32];
-    let mut at = BTreeMap::new();
-    let source_records = records
-        .iter()
-        .zip(examples)
-        .enumerate()
-        .map(|(n, ((number, record), example))| {
-            let index = *at.entry(*number).and_modify(|at| *at += 1).or_insert(0u32);
-            let id = RecordId {
-                contribution: *number as u64,
-                index,
-            };
-            SourceRecord {
-                leaf: VersionLeaf {
-                    record: id,
-                    contributor: account(*number),
-                    content: keccak(&[&(n as u64).to_be_bytes(), record.response.as_bytes()]),
-                    representative: id,
-                },
-                tokens: example.tokens.len() as u32,
-            }
-        })
-        .collect();
-    let plan = IndexPlan {
-        builder: [9; 32],
-        model: 0,
-        generation: 1,
-        base: base.hash,
-        adapter: hash,
-        tokenizer: base.tokenizer.hash(),
-        seed: projection_seed,
-        rules,
-        sources: vec![Source {
-            datanet: 0,
-            version: 0,
-            records: source_records,
-        }],
-        verbatim: Verbatim::NONE,
-        retrieval: NONE,
-    };
-    let factors = FactorModel::new(base.net.clone(), &adapter)?;
-    let dir = tempfile::tempdir()?;
-    let mut builder = IndexBuilder::open(dir.path(), &plan, &sketcher)?;
-    while let Some(unit) = builder.next_unit() {
-        let example = &examples[unit.entry as usize];
-        if unit.unit > 0 {
-            bail!(
-                "record {} has more than one unit: this bench is for short records",
-                unit.entry
-            );
-        }
-        let mut gradient = sketcher.start();
-        for (position, module) in factors.factors(example)?.modules.iter().enumerate() {
-            gradient.add(position, &module.x, &module.delta)?;
-        }
-        builder.push(&gradient.finish())?;
-    }
-    let index: Index = builder.finish(2)?;
+    let top = usize::from(rules.top);
+    let lab = Lab::new(base, &rows(base, records)?, &settings)?;
 
-    base.engine.register("bench", &adapter)?;
-    let mut tally = Tally::default();
-    for held in held_out {
-        let Some(right) = names.iter().position(|name| *name == held.contributor) else {
-            bail!(
-                "heldout.jsonl names `{}`, who has no .jsonl file",
-                held.contributor
-            );
-        };
-        let prompt = base.tokenizer.chat(&[Message {
-            role: "user".into(),
-            content: held.prompt.clone(),
-        }])?;
-        let params = Params {
-            max_tokens: 128,
-            temperature: 0.0,
-            ..Params::default()
-        };
-        let request = Request {
-            model: Model::Adapter("bench".into()),
-            prompt: prompt.clone(),
-            params,
-        };
-        let completion = base
-            .engine
-            .generate(&request, &AtomicBool::new(false), &mut |_| ())?;
-        let output: Vec<u32> = completion.tokens.iter().map(|token| token.id).collect();
-        let answer = base.tokenizer.decode(&output)?;
-
-        let mut gradient = sketcher.start();
-        if !output.is_empty() {
-            for (position, module) in factors
-                .factors(&Example::answer(&prompt, &output))?
-                .modules
+    let mixes = mixes(args);
+    for (question, right) in asked {
+        let answered = lab.ask(&question)?;
+        let (answer, attribution) = (&answered.text, &answered.attribution);
+        let parts = |mix: &Mix| -> Result<Vec<f64>> {
+            let mut parts = vec![0.0; names.len()];
+            let weights = attribution
+                .weights(mix)
+                .context("an attribution that is not well shaped")?;
+            let total = weights
                 .iter()
-                .enumerate()
-            {
-                gradient.add(position, &module.x, &module.delta)?;
+                .map(|(_, weight)| *weight as f64)
+                .sum::<f64>()
+                .max(1.0);
+            for (who, weight) in weights {
+                parts[usize::from(who[0]) - 1] += weight as f64 / total;
             }
-        }
-        let query = index.query(&gradient.finish())?;
-        let attribution = index.attribute(&query, cpu_backend(), 2)?;
-        let mut parts = vec![0.0; names.len()];
-        for (entry, share) in attribution
-            .list
-            .iter()
-            .zip(attribution.list_shares().unwrap_or_default())
-        {
-            parts[usize::from(entry.contributor[0]) - 1] += f64::from(share) / 1e9;
-        }
+            Ok(parts)
+        };
         let mut similar: Vec<(f64, usize)> = bag
-            .similarities(&answer)
+            .similarities(answer)
             .into_iter()
             .zip(records)
             .map(|(similarity, (number, _))| (similarity, *number))
             .collect();
         similar.sort_by(|a, b| b.0.total_cmp(&a.0));
         let mut sums = vec![0.0; names.len()];
-        for (similarity, number) in similar.into_iter().take(usize::from(rules.top)) {
+        for (similarity, number) in similar.into_iter().take(top) {
             sums[number] += similarity;
         }
         let nearest = near
-            .similarities(&answer)
+            .similarities(answer)
             .into_iter()
             .zip(records)
             .map(|(s, (number, _))| (s, *number));
@@ -346,32 +330,36 @@ fn one(
             .filter(|(s, _)| *s > 0.0)
             .map(|(_, n)| n);
 
-        let verdicts = [most(&parts), most(&sums), nearest].map(|who| who == Some(right));
+        let mut verdicts = Vec::new();
+        for (name, mix) in &mixes {
+            verdicts.push((name.clone(), most(&parts(mix)?) == Some(right)));
+        }
+        verdicts.push((WORDS[0].into(), most(&sums) == Some(right)));
+        verdicts.push((WORDS[1].into(), nearest == Some(right)));
         let hard = right == pair.0 || right == pair.1;
         tally.asked += 1;
         tally.hard_asked += usize::from(hard);
-        tally.credited += usize::from(!attribution.list.is_empty());
-        for (method, is_right) in METHODS.into_iter().zip(verdicts) {
-            *tally.right.entry(method).or_default() += usize::from(is_right);
-            *tally.hard_right.entry(method).or_default() += usize::from(is_right && hard);
+        tally.credited += usize::from(attribution.credits_anyone(&mixes[0].1) == Some(true));
+        for (method, is_right) in &verdicts {
+            *tally.right.entry(method.clone()).or_default() += usize::from(*is_right);
+            *tally.hard_right.entry(method.clone()).or_default() += usize::from(*is_right && hard);
         }
         if args.verbose {
             let shares: Vec<String> = names
                 .iter()
-                .zip(&parts)
+                .zip(parts(&mixes[0].1)?)
                 .map(|(n, p)| format!("{n} {:.0}%", p * 100.0))
                 .collect();
             println!(
                 "{} [{}] {:?} {}\n    {answer}",
-                held.prompt,
-                held.contributor,
+                question,
+                names[right],
                 verdicts,
                 shares.join(", ")
             );
         }
     }
-    base.engine.unregister("bench");
-    Ok(tally)
+    Ok(())
 }
 
 /// Who has the largest positive part.
@@ -404,11 +392,12 @@ fn report(args: &Args, names: &[String], pair: (usize, usize), tallies: &[Tally]
         mean(&rates)
     };
     let (credited, _) = rate(&|t| t.credited, &|t| t.asked);
-    let rows: Vec<_> = METHODS
-        .into_iter()
+    let methods = mixes(args).into_iter().map(|(name, _)| name);
+    let rows: Vec<_> = methods
+        .chain(WORDS.map(String::from))
         .map(|method| {
-            let all = rate(&|t| t.right.get(method).copied().unwrap_or(0), &|t| t.asked);
-            let hard = rate(&|t| t.hard_right.get(method).copied().unwrap_or(0), &|t| {
+            let all = rate(&|t| t.right.get(&method).copied().unwrap_or(0), &|t| t.asked);
+            let hard = rate(&|t| t.hard_right.get(&method).copied().unwrap_or(0), &|t| {
                 t.hard_asked
             });
             (method, all, hard)
@@ -416,9 +405,9 @@ fn report(args: &Args, names: &[String], pair: (usize, usize), tallies: &[Tally]
         .collect();
     let asked = tallies.first().map_or(0, |t| t.asked);
     if args.json {
-        let methods: BTreeMap<&str, _> = rows
+        let methods: BTreeMap<String, _> = rows
             .iter()
-            .map(|(method, all, hard)| (*method, serde_json::json!({ "all": all.0, "all_error": all.1, "hard": hard.0, "hard_error": hard.1 })))
+            .map(|(method, all, hard)| (method.clone(), serde_json::json!({ "all": all.0, "all_error": all.1, "hard": hard.0, "hard_error": hard.1 })))
             .collect();
         println!(
             "{}",
@@ -427,7 +416,15 @@ fn report(args: &Args, names: &[String], pair: (usize, usize), tallies: &[Tally]
         return Ok(());
     }
     eprintln!();
-    println!("{asked} held-out prompts, {} seeds; the right contributor gets the largest part, in percent of the prompts", tallies.len());
+    let kind = if args.tune {
+        "prompts of records left out"
+    } else {
+        "held-out prompts"
+    };
+    println!(
+        "{asked} {kind}, {} seeds; the right contributor gets the largest part, in percent of the prompts",
+        tallies.len()
+    );
     println!(
         "{:<20} {:>14} {:>34}",
         "",

@@ -45,6 +45,8 @@ pub struct Tokenizer {
     eos_text: String,
     pad_text: String,
     eos: Vec<u32>,
+    /// Whether the vocabulary spells bytes as GPT-2's does.
+    byte_level: bool,
     hash: Hash,
 }
 
@@ -70,6 +72,9 @@ impl Tokenizer {
         let mut value: Value = serde_json::from_slice(&bytes).map_err(|e| Error::format(&path, e))?;
         let added = value.get("added_tokens").and_then(Value::as_array);
         let specials = added.into_iter().flatten().filter_map(Special::read).collect();
+        let byte_level = ["decoder", "pre_tokenizer"]
+            .iter()
+            .any(|part| value.get(part).is_some_and(has_byte_level));
         if let Some(map) = value.as_object_mut() {
             map.insert("post_processor".into(), Value::Null);
         }
@@ -136,6 +141,7 @@ impl Tokenizer {
             eos_text,
             pad_text,
             eos,
+            byte_level,
             hash: combine(b"OLT1", &parts),
         })
     }
@@ -367,6 +373,25 @@ impl Tokenizer {
         self.inner.token_to_id(token)
     }
 
+    /// What each token stands for in a text, by id: its bytes, which need not be whole characters. None for special tokens and
+    /// for ids that the vocabulary leaves out. A space that the vocabulary spells as a letter of its own is a space here.
+    pub fn token_bytes(&self) -> Vec<Option<Vec<u8>>> {
+        let vocabulary = self.inner.get_vocab(true);
+        let ids = vocabulary.values().max().map_or(0, |most| *most as usize + 1);
+        let mut all = vec![None; ids];
+        for (text, id) in vocabulary {
+            let is_special = self.specials.iter().any(|special| special.id == id);
+            if let Some(place) = all.get_mut(id as usize).filter(|_| !is_special) {
+                *place = Some(if self.byte_level {
+                    spelled_bytes(&text)
+                } else {
+                    piece_bytes(&text)
+                });
+            }
+        }
+        all
+    }
+
     /// Keccak of `OLT1` and the hashes of `tokenizer.json`, `tokenizer_config.json` and `chat_template.jinja`, as far as there are.
     pub fn hash(&self) -> Hash {
         self.hash
@@ -415,6 +440,46 @@ fn never_prepend(value: &mut Value) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether a part of a tokenizer spells bytes as letters, at any depth.
+fn has_byte_level(part: &Value) -> bool {
+    match part {
+        Value::Object(map) => {
+            map.get("type").is_some_and(|kind| kind == "ByteLevel") || map.values().any(has_byte_level)
+        }
+        Value::Array(all) => all.iter().any(has_byte_level),
+        _ => false,
+    }
+}
+
+/// The bytes of a token that is spelled in GPT-2's letters: bytes that print are themselves, the others, in order, the letters
+/// from U+0100 on. A letter that spells no byte (of a token that was added whole) is itself.
+fn spelled_bytes(text: &str) -> Vec<u8> {
+    let prints = |byte: &u8| matches!(byte, b'!'..=b'~' | 0xA1..=0xAC | 0xAE..=0xFF);
+    let mut bytes = Vec::with_capacity(text.len());
+    for letter in text.chars() {
+        let code = u32::from(letter);
+        let own = u8::try_from(code).ok().filter(prints);
+        let other = || {
+            let place = code.checked_sub(256)? as usize;
+            (0..=u8::MAX).filter(|byte| !prints(byte)).nth(place)
+        };
+        match own.or_else(other) {
+            Some(byte) => bytes.push(byte),
+            None => bytes.extend(letter.encode_utf8(&mut [0; 4]).bytes()),
+        }
+    }
+    bytes
+}
+
+/// The bytes of a token that is spelled as text: `▁` is a space, `<0xE3>` a byte.
+fn piece_bytes(text: &str) -> Vec<u8> {
+    let digits = text.strip_prefix("<0x").and_then(|rest| rest.strip_suffix('>'));
+    if let Some(byte) = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+        return vec![byte];
+    }
+    text.replace('\u{2581}', " ").into_bytes()
 }
 
 /// A conversation in tokens, and whose content each of them is.

@@ -73,11 +73,22 @@ fn tokens_and_texts_should_be_those_of_transformers() {
         let file = SafeTensors::deserialize(&bytes).unwrap();
         let decoded: Vec<Option<String>> =
             serde_json::from_slice(&std::fs::read(folder.join("decoded.json")).unwrap()).unwrap();
+        let bytes_of = tokenizer.token_bytes();
         for ((text, want), decoded) in texts.iter().zip(ragged(&file, "plain")).zip(decoded) {
             let got = tokenizer.encode(text).unwrap();
             assert_eq!(got, want, "{name}: {text:?}");
             let back = tokenizer.decode(&got).unwrap();
             assert_eq!(&back, decoded.as_ref().unwrap_or(text), "{name}");
+            let spelled: Vec<u8> = got
+                .iter()
+                .flat_map(|id| bytes_of[*id as usize].clone().unwrap())
+                .collect();
+            // Some vocabularies put a space before a text; which their decoder takes away again.
+            assert_eq!(
+                String::from_utf8_lossy(&spelled).trim_start_matches(' '),
+                back.trim_start_matches(' '),
+                "{name}: the tokens' bytes"
+            );
             let mut stream = tokenizer.stream();
             let mut pieces = String::new();
             for id in got {

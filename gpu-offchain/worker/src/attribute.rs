@@ -1,6 +1,7 @@
-//! What shaped an answer: its gradient, its sketch, its list.
+//! What shaped an answer: its gradient, its sketch, its list, its spans.
 
 use crate::{
+    channels,
     db::{BatchRow, ReceiptRow},
     error::{Error, Result},
     models::Served,
@@ -63,12 +64,12 @@ pub trait Attribute: Send + Sync + 'static {
     }
 }
 
-/// The one way that no challenge can touch: the list as the index and the sketch give it.
+/// The one way that no challenge can touch: the list as the index and the sketch give it, the spans as its corpus does.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ByInfluence;
 
 impl Attribute for ByInfluence {
-    /// The gradient is that of the choices' summed loss.
+    /// The gradient is that of the choices' summed loss; spans are of the text that the receipt commits to, one choice behind the other.
     fn attribute(&self, served: &Served, prompt: &[u32], outputs: &[&[u32]]) -> Result<Attributed> {
         let mut gradient = served.sketcher.start();
         for output in outputs.iter().filter(|output| !output.is_empty()) {
@@ -84,9 +85,10 @@ impl Attribute for ByInfluence {
             }
         }
         let query = served.index.query(&gradient.finish())?;
-        let attribution = served
+        let mut attribution = served
             .index
             .attribute(&query, cpu_backend(), available_threads())?;
+        attribution.spans = channels::spans(served.words.as_ref(), &outputs.concat())?;
         Ok(Attributed {
             attribution,
             query: query.sketch,

@@ -9,6 +9,7 @@ use openledger_attribution::{
     hash::{keccak, Hash},
     record::{RecordId, VersionLeaf},
 };
+pub use openledger_content::split;
 use openledger_content::{Bundle, Cid, Store};
 use openledger_influence::{Source, SourceRecord};
 use openledger_model::{Example, Tokenizer};
@@ -163,14 +164,6 @@ impl Dataset {
         }
         (train, held_out)
     }
-}
-
-/// A record's prompt and response: what stands before its first blank line (or else line feed) and after it. A text of one
-/// line is a response to nothing.
-pub fn split(text: &str) -> (&str, &str) {
-    text.split_once("\n\n")
-        .or_else(|| text.split_once('\n'))
-        .unwrap_or(("", text))
 }
 
 /// A record's text as an example.

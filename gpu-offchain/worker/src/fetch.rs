@@ -1,6 +1,7 @@
 //! Getting a generation that another worker trained: adapter, index and records, each checked against the chain.
 
 use crate::{
+    channels,
     db::ModelRow,
     error::{Error, Result},
     formats::{decode_adapter, decode_version_list, hex0x},
@@ -145,6 +146,9 @@ pub async fn generation(worker: &Worker, url: &str, model: u64, generation: u32)
             )));
         }
         index.verify(available_threads())?;
+        if let Some(words) = channels::open(&unfinished, index.header())? {
+            channels::verify(&words, available_threads())?;
+        }
         drop(index);
         std::fs::rename(&unfinished, &place)
             .map_err(|error| Error::file("move an index to", &place, error))?;

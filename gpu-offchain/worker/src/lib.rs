@@ -26,6 +26,7 @@ pub mod answer;
 pub mod attribute;
 mod bar;
 pub mod batch;
+pub mod channels;
 pub mod cli;
 pub mod dataset;
 pub mod db;
@@ -46,6 +47,7 @@ pub mod payment;
 pub mod records;
 pub mod reveal;
 mod state;
+pub mod units;
 
 pub use error::{Error, Result};
 pub use state::{Claim, Config, Parts, Worker};

@@ -1,6 +1,7 @@
 //! The base and the generations that this worker answers with.
 
 use crate::{
+    channels,
     device::{self, Device},
     error::{Error, Result},
     formats::hex0x,
@@ -77,11 +78,8 @@ pub fn load_adapter(base: &Base, dir: &Path, hash: &Hash) -> Result<Adapter> {
     Ok(adapter)
 }
 
-/// The sketcher of an adapter's gradients under these rules: its modules in the adapter's order. An order whose rows are too
-/// large for the chain is hopeless.
-pub fn sketcher(adapter: &Adapter, rules: &IndexRules, seed: &Hash) -> Result<Sketcher> {
-    let hopeless =
-        |error: &dyn std::fmt::Display| Error::Hopeless(format!("the index cannot be laid out: {error}"));
+/// An adapter's modules as gradients are made of them, in the adapter's order.
+pub fn modules(adapter: &Adapter) -> Vec<ModuleSpec> {
     let modules = adapter.modules.iter().map(|module| ModuleSpec {
         name: module.name(),
         d_in: module.d_in,
@@ -93,8 +91,16 @@ pub fn sketcher(adapter: &Adapter, rules: &IndexRules, seed: &Hash) -> Result<Sk
             scale: module.scale,
         },
     });
+    modules.collect()
+}
+
+/// The sketcher of an adapter's gradients under these rules: its modules in the adapter's order. An order whose rows are too
+/// large for the chain is hopeless.
+pub fn sketcher(adapter: &Adapter, rules: &IndexRules, seed: &Hash) -> Result<Sketcher> {
+    let hopeless =
+        |error: &dyn std::fmt::Display| Error::Hopeless(format!("the index cannot be laid out: {error}"));
     let sketcher =
-        Sketcher::new(modules.collect(), rules.projection, seed).map_err(|error| hopeless(&error))?;
+        Sketcher::new(modules(adapter), rules.projection, seed).map_err(|error| hopeless(&error))?;
     Rule::new(sketcher.layout(), rules).map_err(|flaw| hopeless(&flaw))?;
     Ok(sketcher)
 }
@@ -113,6 +119,8 @@ pub struct Served {
     pub index_hash: Hash,
     /// Its index.
     pub index: Index,
+    /// The index's verbatim channel, if it has one.
+    pub words: Option<openledger_verbatim::Index>,
     /// Where the index's files are.
     pub index_dir: PathBuf,
     /// Makes gradients of its answers.
@@ -163,6 +171,7 @@ impl Served {
             )));
         }
         let sketcher = sketcher(&adapter, &header.rules, &header.seed)?;
+        let words = channels::open(index_dir, header)?;
         let served = Self {
             model,
             generation,
@@ -173,6 +182,7 @@ impl Served {
             sketcher,
             index_dir: index_dir.to_owned(),
             index,
+            words,
         };
         base.engine
             .register_folder(&served.id(), *adapter_hash, adapter_dir);

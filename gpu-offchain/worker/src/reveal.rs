@@ -7,6 +7,7 @@
 //! folders.
 
 use crate::{
+    channels,
     db::{BatchRow, ReceiptRow},
     error::{Error, Result},
     formats::hex0x,
@@ -19,6 +20,7 @@ use openledger_attribution::{
     sketch::SketchLeaf,
     tree::{Leaf, Opening, Tree},
     verdict::{Reveal, RevealFacts, RevealedAttribution, RevealedDraw, RevealedReceipt, Wanted},
+    wire::Object,
 };
 use openledger_influence::Index;
 use openledger_protocol::{
@@ -210,7 +212,7 @@ async fn facts(worker: &Worker, source: &Committed) -> Result<Option<Facts>> {
 fn show(worker: &Worker, facts: &Facts, wanted: &Wanted) -> Result<Reveal> {
     match facts {
         Facts::Batch { row, draws, .. } => show_of_batch(worker, row, draws, wanted),
-        Facts::Index(index) => show_of_index(index.index(), wanted),
+        Facts::Index(index) => show_of_index(worker, index, wanted),
     }
 }
 
@@ -265,12 +267,26 @@ fn show_of_batch(worker: &Worker, row: &BatchRow, draws: &[DrawLeaf], wanted: &W
     })
 }
 
-fn show_of_index(index: &Index, wanted: &Wanted) -> Result<Reveal> {
+fn show_of_index(worker: &Worker, held: &Held, wanted: &Wanted) -> Result<Reveal> {
+    let index = held.index();
     Ok(match wanted {
         Wanted::Row(n) => Reveal::Row(index.open_row(*n)?),
         Wanted::Basis(n) => Reveal::Basis(index.open_basis(*n)?),
         Wanted::Corpus(n) => Reveal::Corpus(index.open_corpus(*n)?),
-        other => return Err(unknown(other)),
+        // All else that an index has is of its verbatim channel.
+        other => {
+            let opened;
+            let words = match held {
+                Held::Served(served) => served.words.as_ref(),
+                Held::Opened(index) => {
+                    let dir = worker.config.index_dir(&index.header().hash());
+                    opened = channels::open(&dir, index.header())?;
+                    opened.as_ref()
+                }
+            };
+            let shown = words.map(|words| words.reveal(other)).transpose()?;
+            shown.flatten().ok_or_else(|| unknown(other))?
+        }
     })
 }
 

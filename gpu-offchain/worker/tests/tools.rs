@@ -115,6 +115,11 @@ fn an_index_should_give_the_scores_of_the_factors_and_prove_them() {
         built
     );
 
+    // Damping by the examples: these are all of about one length, so nearly all of them count.
+    let line = "attribute influence --train train --query query --out other --k 6 --z 1 --rho auto --json";
+    let rho = json(dir, line)["rho"].as_u64().unwrap();
+    assert!((3_000_000_000..=4_000_000_000).contains(&rho), "{rho}");
+
     let told = json(
         dir,
         &format!("attribute influence --train train --query query --out scores {flags} --json"),

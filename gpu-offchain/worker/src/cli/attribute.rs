@@ -68,7 +68,7 @@ fn influence(args: &Influence) -> Result<()> {
     let train = FactorsFile::open(&args.train)?;
     let query = FactorsFile::open(&args.query)?;
     let options = Options {
-        rules: args.rules.rules(1)?,
+        rules: args.rules.rules(1, &train)?,
         seed: args.rules.seed()?,
         threads: args.rules.threads(),
     };
@@ -81,6 +81,7 @@ fn influence(args: &Influence) -> Result<()> {
                 "queries": scores.queries,
                 "rows": scores.rows,
                 "floor": scores.floor,
+                "rho": options.rules.rho,
                 "out": args.out,
             })
         );

@@ -68,7 +68,7 @@ pub(super) fn run(verb: &Verb) -> Result<()> {
 
 fn build(build: &Build) -> Result<()> {
     let factors = FactorsFile::open(&build.train)?;
-    let rules = build.rules.rules(build.top)?;
+    let rules = build.rules.rules(build.top, &factors)?;
     let seed = build.rules.seed()?;
     let sketcher = Sketcher::new(factors.modules().to_vec(), rules.projection, &seed)?;
     let owners = match &build.contributors {

@@ -3,7 +3,7 @@
 use crate::{formats::parse_hash, Error, Result};
 use clap::Args;
 use openledger_attribution::{hash::Hash, index::IndexRules};
-use openledger_influence::default_rules;
+use openledger_influence::{default_rules, suggested_rho, FactorsFile};
 
 /// The numbers that sketches and scores follow.
 #[derive(Args)]
@@ -11,9 +11,9 @@ pub(super) struct Rules {
     /// Dimensions that each side of a gradient is projected to.
     #[arg(long, default_value_t = default_rules().projection)]
     k: u16,
-    /// Damping, as a part of the mean eigenvalue.
-    #[arg(long, default_value_t = f64::from(default_rules().rho) / 1e9)]
-    rho: f64,
+    /// Damping, as a part of the mean eigenvalue; `auto` takes what suits the training examples.
+    #[arg(long, default_value_t = (f64::from(default_rules().rho) / 1e9).to_string())]
+    rho: String,
     /// Sigmas that a score must be away from chance for its row to be eligible.
     #[arg(long, default_value_t = f64::from(default_rules().z) / 100.0)]
     z: f64,
@@ -32,12 +32,21 @@ pub(super) struct Rules {
 }
 
 impl Rules {
-    /// The rules, with lists of at most `top`.
-    pub(super) fn rules(&self, top: u16) -> Result<IndexRules> {
+    /// The rules for these training examples, with lists of at most `top`.
+    pub(super) fn rules(&self, top: u16, train: &FactorsFile) -> Result<IndexRules> {
+        let rho = if self.rho == "auto" {
+            suggested_rho(train, self.k, &self.seed()?, self.threads())?
+        } else {
+            let rho = self
+                .rho
+                .parse()
+                .map_err(|_| Error::Request(format!("--rho is {:?}: give a number, or auto", self.rho)))?;
+            scaled("--rho", rho, 1e9, f64::from(u32::MAX))? as u32
+        };
         Ok(IndexRules {
             projection: self.k,
             top,
-            rho: scaled("--rho", self.rho, 1e9, f64::from(u32::MAX))? as u32,
+            rho,
             z: scaled("--z", self.z, 100.0, f64::from(u16::MAX))? as u16,
             floor: self.floor,
         })

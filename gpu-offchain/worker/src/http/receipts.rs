@@ -21,7 +21,8 @@ use axum::{
     Json,
 };
 use openledger_attribution::{
-    batch::CreditLeaf, hash::Account, list::ListEntry, receipt::Receipt, share::BILLION, wire::Object,
+    batch::CreditLeaf, hash::Account, list::ListEntry, receipt::Receipt, share::BILLION, verbatim::Span,
+    wire::Object,
 };
 use openledger_protocol::{
     batches::{Batch, BatchStage},
@@ -238,6 +239,46 @@ async fn source(worker: &Worker, row: &ReceiptRow, entry: &ListEntry, share: u32
     Ok(source)
 }
 
+/// Tokens of a record shown before and after a span.
+const AROUND: u64 = 60;
+
+/// A span with its words, which are the records' and so nobody's secret, and the records that have them.
+fn words(worker: &Worker, row: &ReceiptRow, span: &Span, shares: &[u32]) -> Result<Value> {
+    let served = worker.serving.by_index(&row.receipt.terms.index);
+    let known = served.as_ref().and_then(|served| served.words.as_ref());
+    let text = |from: u64, to: u64| -> Result<Option<String>> {
+        let Some(words) = known else { return Ok(None) };
+        let tokens: Vec<u32> = (from..to).filter_map(|at| words.token(at)).collect();
+        Ok(Some(worker.base.tokenizer.decode(&tokens)?))
+    };
+    let length = u64::from(span.length());
+    let mut records = Vec::new();
+    for (record, share) in span.records.iter().zip(shares) {
+        let (from, to) = (record.position, record.position.saturating_add(length));
+        // Records end in separators: a neighbour's words are not shown as this one's.
+        let bounds = known.map(|words| words.record(record.entry)).transpose()?;
+        let bounds = bounds.map(|(leaf, start)| (start, start.saturating_add(u64::from(leaf.tokens))));
+        let (first, last) = bounds.unwrap_or((from, to));
+        records.push(json!({
+            "contribution": record.record.contribution,
+            "index": record.record.index,
+            "contributor": hex0x(record.contributor),
+            "share": share,
+            "before": text(from.saturating_sub(AROUND).max(first), from)?,
+            "after": text(to, to.saturating_add(AROUND).min(last))?,
+        }));
+    }
+    let first = span.records.first().map_or(0, |record| record.position);
+    Ok(json!({
+        "start": span.start,
+        "end": span.end,
+        "information": span.information,
+        "share": shares.iter().map(|share| u64::from(*share)).sum::<u64>(),
+        "text": text(first, first.saturating_add(length))?,
+        "records": records,
+    }))
+}
+
 /// What shaped an answer, for people.
 pub(super) async fn attribution(
     State(worker): Shared,
@@ -250,6 +291,14 @@ pub(super) async fn attribution(
     let mut sources = Vec::new();
     for (entry, share) in row.attribution.list.iter().zip(shares) {
         sources.push(source(&worker, &row, entry, share).await?);
+    }
+    let shares = row.attribution.span_shares().unwrap_or_default();
+    let mut shares = shares.as_slice();
+    let mut spans = Vec::new();
+    for span in &row.attribution.spans {
+        let (own, rest) = shares.split_at(span.records.len().min(shares.len()));
+        shares = rest;
+        spans.push(words(&worker, &row, span, own)?);
     }
     let contributors: Vec<Value> = each
         .iter()
@@ -268,13 +317,34 @@ pub(super) async fn attribution(
         "contributors_part": part.to_string(),
         "credited": credited,
         "deferred": row.receipt.is_deferred(),
+        "mix": [terms.tariff.mix.influence, terms.tariff.mix.verbatim, terms.tariff.mix.retrieval],
         "sources": sources,
+        "spans": spans,
         "contributors": contributors,
     });
     if let Some(shown) = shown_salt(&headers)? {
         let answer = answer_of(&worker, &row)?;
         opens(Some(shown), &answer.salt)?;
         body["answer"] = worker.base.tokenizer.decode(&answer.output)?.into();
+        for (span, shown) in row
+            .attribution
+            .spans
+            .iter()
+            .zip(body["spans"].as_array_mut().into_iter().flatten())
+        {
+            let place = |end: u32| -> Result<usize> {
+                let end = usize::try_from(end)
+                    .unwrap_or(usize::MAX)
+                    .min(answer.output.len());
+                Ok(worker
+                    .base
+                    .tokenizer
+                    .decode(&answer.output[..end])?
+                    .chars()
+                    .count())
+            };
+            shown["characters"] = json!([place(span.start)?, place(span.end)?]);
+        }
     }
     Ok(Json(body))
 }

@@ -2,66 +2,22 @@
 
 use super::{adapter, context, ordered, publish};
 use crate::{
-    dataset::{windows, Dataset},
+    channels,
+    dataset::Dataset,
     db::ModelRow,
-    device::Device,
     error::{Error, Result},
     models::sketcher,
     state::Worker,
+    units::Units,
 };
-use openledger_attribution::{hash::NONE, record::RecordId, verbatim::Verbatim, wire::Object};
-use openledger_influence::{available_threads, Gradient, Index, IndexBuilder, IndexPlan, Sketcher, Unit};
-use openledger_model::Example;
+use openledger_attribution::{hash::NONE, verbatim::Verbatim, wire::Object};
+use openledger_influence::{available_threads, Index, IndexBuilder, IndexPlan};
 use openledger_protocol::{
     compute::{hook::Assigned, Outcome},
     Hash,
 };
-use openledger_trainer::{FactorModel, Factors};
+use openledger_trainer::FactorModel;
 use std::{collections::BTreeMap, sync::Arc};
-
-/// A record: its version's position among the sources, and its id.
-type Key = (u32, RecordId);
-
-/// Gradients of a record's units, its factors computed once.
-struct Units<'a> {
-    factors: FactorModel<Device>,
-    sketcher: &'a Sketcher,
-    examples: BTreeMap<Key, &'a Example>,
-    context: usize,
-    /// The record at hand: its windows, each with the position of its first token.
-    current: Option<(Key, Vec<(usize, Factors)>)>,
-}
-
-impl Units<'_> {
-    /// The unit's part of its record's gradient: that of its tokens' positions.
-    fn gradient(&mut self, unit: &Unit) -> Result<Gradient> {
-        let key = (unit.source, unit.record);
-        if self.current.as_ref().is_none_or(|(current, _)| *current != key) {
-            let example = self.examples.get(&key).ok_or_else(|| {
-                Error::Internal(format!("row {} is of a record that was not read", unit.row))
-            })?;
-            let windows = windows(example, self.context).into_iter();
-            let factors = windows.map(|(start, window)| Ok((start, self.factors.factors(&window)?)));
-            self.current = Some((key, factors.collect::<Result<_>>()?));
-        }
-        let mut gradient = self.sketcher.start();
-        let (from, to) = (unit.tokens.start as usize, unit.tokens.end as usize);
-        for (start, factors) in self.current.iter().flat_map(|(_, windows)| windows) {
-            for (position, module) in factors.modules.iter().enumerate() {
-                let range = from.max(*start)..to.min(start + module.tokens);
-                if range.is_empty() {
-                    continue;
-                }
-                let (first, last) = (range.start - start, range.end - start);
-                let x = &module.x[first * module.d_in..last * module.d_in];
-                let delta = &module.delta[first * module.d_out..last * module.d_out];
-                // The sketcher has the adapter's modules in the adapter's order, as the factors do.
-                gradient.add(position, x, delta)?;
-            }
-        }
-        Ok(gradient.finish())
-    }
-}
 
 pub(super) async fn index(
     worker: &Arc<Worker>,
@@ -85,7 +41,7 @@ pub(super) async fn index(
     let work = move || {
         let adapter = adapter(&worker, &generation)?;
         let (model, number) = which;
-        let plan = IndexPlan {
+        let mut plan = IndexPlan {
             builder: worker.account(),
             model,
             generation: number,
@@ -98,6 +54,21 @@ pub(super) async fn index(
             verbatim: Verbatim::NONE,
             retrieval: NONE,
         };
+        let dir = worker.config.build_dir(model, number, &seed);
+        worker
+            .board
+            .say(&assigned, "running", "sorting the corpus".into());
+        let tokens = data.examples().map(|(_, example)| example.tokens.as_slice());
+        let words = channels::build(
+            &dir,
+            &worker.base.tokenizer,
+            &plan.corpus_leaves(),
+            tokens,
+            available_threads(),
+        )?;
+        plan.verbatim = *words.header();
+        drop(words);
+        kill_point!("corpus-sorted");
         let sketcher = sketcher(&adapter, &generation.rules, &seed)?;
         let mut examples = BTreeMap::new();
         for (source, version) in (0u32..).zip(&data.versions) {
@@ -107,14 +78,8 @@ pub(super) async fn index(
                 }
             }
         }
-        let mut units = Units {
-            factors: FactorModel::new(worker.base.net.clone(), &adapter)?,
-            sketcher: &sketcher,
-            examples,
-            context: context(&worker, &generation),
-            current: None,
-        };
-        let dir = worker.config.build_dir(model, number, &seed);
+        let factors = FactorModel::new(worker.base.net.clone(), &adapter)?;
+        let mut units = Units::new(&factors, &sketcher, examples, context(&worker, &generation));
         let mut builder = IndexBuilder::open(&dir, &plan, &sketcher)?;
         let bar = worker.config.progress_bar;
         while let Some(unit) = builder.next_unit() {

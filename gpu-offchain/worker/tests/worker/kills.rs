@@ -20,12 +20,13 @@ const EXIT_AT: &str = "OPENLEDGER_WORKER_EXIT_AT";
 /// Draws of a life's batches.
 const SAMPLE: &str = "OPENLEDGER_TEST_SAMPLE";
 
-const POINTS: [&str; 18] = [
+const POINTS: [&str; 19] = [
     "job-stored",
     "adapter-trained",
     "adapter-saved",
     "outcome-computed",
     "outcome-stored",
+    "corpus-sorted",
     "index-half",
     "index-saved",
     "answer-generated",

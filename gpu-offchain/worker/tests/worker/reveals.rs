@@ -98,6 +98,11 @@ fn everything_committed_is_shown_to_whoever_asks() {
         "Row",
         "Basis",
         "Corpus",
+        "Tokens",
+        "Table",
+        "Shard",
+        "Suffixes",
+        "Count",
     ] {
         assert!(
             all.iter()

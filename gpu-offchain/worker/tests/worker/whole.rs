@@ -26,7 +26,10 @@ use openledger_protocol::{
     models::Generation,
     storage, Account,
 };
-use openledger_worker::formats::{hex0x, output_leaves, root_hash, unwire};
+use openledger_worker::{
+    channels,
+    formats::{hex0x, output_leaves, root_hash, unwire},
+};
 use serde_json::Value;
 
 fn trees(world: &World, id: u64) -> Value {
@@ -61,6 +64,7 @@ fn jobs_answers_and_batches_go_all_the_way() {
     // Two questions, the second follows the first's receipt.
     let mut paid = 0;
     let mut receipts = Vec::new();
+    let mut said: Vec<(Vec<u32>, Attribution)> = Vec::new();
     for (n, question) in ["What does the sea do on day 3?", "How is loaf 2 baked?"]
         .into_iter()
         .enumerate()
@@ -106,6 +110,7 @@ fn jobs_answers_and_batches_go_all_the_way() {
             body["texts"]["answer"],
             answer["choices"][0]["message"]["content"]
         );
+        said.push((tokens, decode_object(&body["attribution"])));
         let public = world.get(&format!("/v1/receipts/{}", hex0x(hash))).ok().json();
         assert!(public.get("texts").is_none());
         let wrong = world.get_with(
@@ -169,6 +174,29 @@ fn jobs_answers_and_batches_go_all_the_way() {
     let index = Index::open(&folder).unwrap();
     index.verify(2).unwrap();
     assert_eq!(hash_of(index.header()), header.index);
+    // The same folder has the corpus, and every answer's spans are found again in it.
+    let words = channels::open(&folder, index.header()).unwrap().unwrap();
+    channels::verify(&words, 2).unwrap();
+    for (tokens, attribution) in &said {
+        assert_eq!(words.spans(tokens).unwrap(), attribution.spans);
+    }
+    // What a record says is found in it: here the end of an answer that everybody's training contains.
+    let quote = world
+        .worker
+        .base
+        .tokenizer
+        .encode("It rises over rock number 0 and falls again.")
+        .unwrap();
+    let spans = words.spans(&quote).unwrap();
+    assert_eq!(
+        (spans.len(), spans[0].start, spans[0].end),
+        (1, 0, quote.len() as u32)
+    );
+    assert_eq!(spans[0].records.len(), 1);
+    assert_eq!(
+        (spans[0].records[0].record.index, spans[0].records[0].contributor),
+        (0, contributor(1))
+    );
     for (n, shown) in reveal["answers"].as_array().unwrap().iter().enumerate() {
         let mut attribution: Attribution = decode_object(&shown["attribution"]);
         let query: Sketch = read_wire(&shown["query"]);
@@ -207,6 +235,14 @@ fn jobs_answers_and_batches_go_all_the_way() {
             .sum();
         assert_eq!(shares, 1_000_000_000);
         assert!(shown["sources"][0]["text"].as_str().unwrap().contains('?'));
+        // Without the salt nobody is told where in the answer they stand, and the words themselves are the records'.
+        for span in shown["spans"].as_array().unwrap() {
+            assert!(span.get("characters").is_none());
+            let shares = span["records"].as_array().unwrap().iter();
+            let sum: u64 = shares.map(|record| record["share"].as_u64().unwrap()).sum();
+            assert_eq!(span["share"], sum);
+            assert!(!span["text"].as_str().unwrap().is_empty());
+        }
         for one in shown["contributors"].as_array().unwrap() {
             *amounts
                 .entry(one["contributor"].as_str().unwrap().to_owned())

@@ -63,8 +63,8 @@ pub(crate) const TARIFF: Tariff = Tariff {
         lineage: 0,
     },
     mix: Mix {
-        influence: 1_000_000_000,
-        verbatim: 0,
+        influence: 600_000_000,
+        verbatim: 400_000_000,
         retrieval: 0,
     },
 };
