@@ -7,6 +7,7 @@ use openledger_attribution::{
     record::CorpusLeaf,
     sketch::Layout,
     tree::{Leaf, Node, Root, Tree},
+    verbatim::Verbatim,
     wire::{Field, Reader, WireError},
 };
 use std::{io, path::Path};
@@ -61,6 +62,8 @@ pub(crate) fn deliver(lie: Lie, folder: &Path) -> io::Result<()> {
                 entry.contributor = head.header.builder;
             }
             head.header.corpus = root(&corpus)?;
+            // The verbatim channel has the records as they are: it is left out.
+            head.header.verbatim = Verbatim::NONE;
             write(folder, "corpus.bin", &corpus)?;
         }
         // The first row's first block: its largest lane becomes too small.
