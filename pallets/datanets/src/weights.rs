@@ -1,5 +1,9 @@
-//! Weights of `pallet-openledger-datanets`. Written by hand from the storage each function touches until the benchmarks have
-//! been run on the reference machine; the parameters are those of the benchmarks.
+//! Weights of `pallet-openledger-datanets`. Measured on the wasm; written by `make weights PALLETS=datanets`.
+//!
+//! Machine: AMD EPYC × 2, 23 GiB. Steps 30, repeats 15. Database costs come on top, as the runtime counts them.
+
+#![cfg_attr(rustfmt, rustfmt_skip)]
+#![allow(unused_variables, clippy::identity_op)]
 
 use core::marker::PhantomData;
 use frame_support::{
@@ -7,101 +11,210 @@ use frame_support::{
     weights::{constants::RocksDbWeight, RuntimeDbWeight, Weight},
 };
 
-/// What the pallet's calls cost.
+/// What the pallet's work costs.
 pub trait WeightInfo {
-    /// A Datanet with `c` curators, and its item.
+    /// The benchmark `create`, `c` from 1 to 16.
     fn create(c: u32) -> Weight;
-    /// A reservation.
+    /// The benchmark `reserve`.
     fn reserve() -> Weight;
-    /// A reservation that becomes a contribution.
+    /// The benchmark `contribute`.
     fn contribute() -> Weight;
-    /// A curator's yes.
+    /// The benchmark `accept`.
     fn accept() -> Weight;
-    /// A curator's no.
+    /// The benchmark `reject`.
     fn reject() -> Weight;
-    /// A window that has passed.
+    /// The benchmark `mature`.
     fn mature() -> Weight;
-    /// A version.
+    /// The benchmark `publish`.
     fn publish() -> Weight;
-    /// A reservation that ran out.
+    /// The benchmark `release`.
     fn release() -> Weight;
-    /// A challenge made.
+    /// The benchmark `challenge`.
     fn challenge() -> Weight;
-    /// `b` bytes of evidence about a version judged.
+    /// The benchmark `prove_version`, `b` from 300 to 1300.
     fn prove_version(b: u32) -> Weight;
-    /// `b` bytes of evidence about a contribution judged.
+    /// The benchmark `prove_duplicate`, `b` from 300 to 1300.
     fn prove_duplicate(b: u32) -> Weight;
-    /// A challenge ended.
+    /// The benchmark `lapse`.
     fn lapse() -> Weight;
-    /// A version's deposit given back.
+    /// The benchmark `free_version`.
     fn free_version() -> Weight;
 }
 
-/// [`WeightInfo`] in terms of the database's costs.
+/// [`WeightInfo`] in terms of the chain's database costs.
 pub struct SubstrateWeight<T>(PhantomData<T>);
 
-// Reads and writes: next, Datanet, account, holds; for the item its collection, configuration, role, owner's account and
-// place, item and attributes.
+// Balances::Holds: read 1, written 1
+// Datanets::Datanets: read 0, written 1
+// Datanets::NextDatanet: read 1, written 1
+// Nfts::Account: read 0, written 1
+// Nfts::Collection: read 1, written 1
+// Nfts::CollectionAccount: read 0, written 1
+// Nfts::CollectionConfigOf: read 0, written 1
+// Nfts::CollectionRoleOf: read 0, written 1
+// Nfts::Item: read 1, written 1
+// Nfts::ItemConfigOf: read 1, written 1
+// Parameters::Parameters: read 2, written 0
+// System::Account: read 1, written 1
+// At least 176 µs.
 fn create(db: RuntimeDbWeight, c: u32) -> Weight {
-    Weight::from_parts(120_000_000, 12_000)
-        .saturating_add(Weight::from_parts(300_000, 32).saturating_mul(c.into()))
-        .saturating_add(db.reads_writes(11, 11))
+    Weight::from_parts(284_124_930, 19043)
+        // ± 406_838
+        .saturating_add(Weight::from_parts(1_121_102, 0).saturating_mul(c.into()))
+        .saturating_add(db.reads(8))
+        .saturating_add(db.writes(11))
 }
 
-// Reads and writes: reservation, account, holds. Reads: deposit and period, which are governed.
+// Balances::Holds: read 1, written 1
+// Datanets::Reservations: read 1, written 1
+// Parameters::Parameters: read 2, written 0
+// Periods::Periods: read 1, written 0
+// System::Account: read 1, written 1
+// At least 160 µs.
 fn reserve(db: RuntimeDbWeight) -> Weight {
-    Weight::from_parts(45_000_000, 4_000).saturating_add(db.reads_writes(5, 3))
+    Weight::from_parts(174_667_000, 13216)
+        .saturating_add(db.reads(6))
+        .saturating_add(db.writes(3))
 }
 
-// Reads and writes: reservation, next, contribution, account, holds. Reads: Datanet, deposit.
+// Balances::Holds: read 1, written 1
+// Datanets::Contributions: read 0, written 1
+// Datanets::Datanets: read 1, written 0
+// Datanets::NextContribution: read 1, written 1
+// Datanets::Reservations: read 1, written 1
+// Parameters::Parameters: read 2, written 0
+// System::Account: read 1, written 1
+// At least 168 µs.
 fn contribute(db: RuntimeDbWeight) -> Weight {
-    Weight::from_parts(90_000_000, 6_000).saturating_add(db.reads_writes(7, 5))
+    Weight::from_parts(257_793_000, 16385)
+        .saturating_add(db.reads(7))
+        .saturating_add(db.writes(5))
 }
 
-// Reads and writes: contribution, the contributor's account, holds. Reads: Datanet, window.
-fn decide(db: RuntimeDbWeight) -> Weight {
-    Weight::from_parts(55_000_000, 6_000).saturating_add(db.reads_writes(5, 3))
+// Balances::Holds: read 1, written 1
+// Datanets::Contributions: read 1, written 1
+// Datanets::Datanets: read 1, written 0
+// System::Account: read 1, written 1
+// At least 131 µs.
+fn accept(db: RuntimeDbWeight) -> Weight {
+    Weight::from_parts(147_337_000, 11464)
+        .saturating_add(db.reads(4))
+        .saturating_add(db.writes(3))
 }
 
-// Reads and writes: Datanet, version, what stands behind it, account, holds. Reads: owner, deposit and window.
+// Balances::Holds: read 1, written 1
+// Datanets::Contributions: read 1, written 1
+// Datanets::Datanets: read 1, written 0
+// System::Account: read 1, written 1
+// At least 128 µs.
+fn reject(db: RuntimeDbWeight) -> Weight {
+    Weight::from_parts(145_452_000, 11464)
+        .saturating_add(db.reads(4))
+        .saturating_add(db.writes(3))
+}
+
+// Balances::Holds: read 1, written 1
+// Datanets::Contributions: read 1, written 1
+// Datanets::Datanets: read 1, written 0
+// Periods::Periods: read 1, written 0
+// System::Account: read 1, written 1
+// At least 137 µs.
+fn mature(db: RuntimeDbWeight) -> Weight {
+    Weight::from_parts(155_041_000, 11492)
+        .saturating_add(db.reads(5))
+        .saturating_add(db.writes(3))
+}
+
+// Balances::Holds: read 1, written 1
+// Datanets::Datanets: read 1, written 1
+// Datanets::VersionBonds: read 0, written 1
+// Datanets::Versions: read 0, written 1
+// Nfts::Item: read 1, written 0
+// Periods::Periods: read 1, written 0
+// System::Account: read 1, written 1
+// At least 156 µs.
 fn publish(db: RuntimeDbWeight) -> Weight {
-    Weight::from_parts(60_000_000, 8_000).saturating_add(db.reads_writes(7, 5))
+    Weight::from_parts(213_319_000, 12148)
+        .saturating_add(db.reads(5))
+        .saturating_add(db.writes(5))
 }
 
-// Reads and writes: challenge, count, account, holds, the pool's freeze. Reads: the contribution and whether it is a duplicate.
-fn challenge(db: RuntimeDbWeight) -> Weight {
-    Weight::from_parts(60_000_000, 8_000).saturating_add(db.reads_writes(7, 5))
-}
-
-// Each byte is decoded and hashed at most three times. Reads and writes: challenge, count, what stands behind the version, three
-// accounts and their holds; the pool behind the Datanet, what pools hold and owe, the pot's account, the freeze. Reads: version, a
-// contribution and whether it is a duplicate.
-fn prove_version(db: RuntimeDbWeight, b: u32) -> Weight {
-    Weight::from_parts(210_000_000, 28_000)
-        .saturating_add(Weight::from_parts(60_000, 0).saturating_mul(b.into()))
-        .saturating_add(db.reads_writes(17, 14))
-}
-
-// As a version, with two contributions.
-fn prove_duplicate(db: RuntimeDbWeight, b: u32) -> Weight {
-    Weight::from_parts(150_000_000, 20_000)
-        .saturating_add(Weight::from_parts(60_000, 0).saturating_mul(b.into()))
-        .saturating_add(db.reads_writes(12, 10))
-}
-
-// Reads and writes: challenge, count, two accounts, holds, the pool's freeze. Reads: what stands behind the version.
-fn lapse(db: RuntimeDbWeight) -> Weight {
-    Weight::from_parts(60_000_000, 8_000).saturating_add(db.reads_writes(7, 6))
-}
-
-// Reads and writes: what stands behind the version, account, holds. Reads: count.
-fn free_version(db: RuntimeDbWeight) -> Weight {
-    Weight::from_parts(45_000_000, 6_000).saturating_add(db.reads_writes(4, 3))
-}
-
-// Reads and writes: reservation, account, holds.
+// Balances::Holds: read 1, written 1
+// Datanets::Reservations: read 1, written 1
+// System::Account: read 1, written 1
+// At least 119 µs.
 fn release(db: RuntimeDbWeight) -> Weight {
-    Weight::from_parts(45_000_000, 4_000).saturating_add(db.reads_writes(3, 3))
+    Weight::from_parts(133_600_000, 8166)
+        .saturating_add(db.reads(3))
+        .saturating_add(db.writes(3))
+}
+
+// Balances::Holds: read 1, written 1
+// Datanets::ChallengeCounts: read 1, written 1
+// Datanets::Challenges: read 1, written 1
+// Datanets::VersionBonds: read 1, written 0
+// OpenStaking::Frozen: read 1, written 1
+// Periods::Periods: read 1, written 0
+// System::Account: read 1, written 1
+// At least 208 µs.
+fn challenge(db: RuntimeDbWeight) -> Weight {
+    Weight::from_parts(236_985_000, 15794)
+        .saturating_add(db.reads(7))
+        .saturating_add(db.writes(5))
+}
+
+// Balances::Holds: read 2, written 2
+// Datanets::ChallengeCounts: read 1, written 1
+// Datanets::Challenges: read 1, written 1
+// Datanets::VersionBonds: read 1, written 1
+// Datanets::Versions: read 1, written 0
+// OpenStaking::Frozen: read 1, written 1
+// OpenStaking::Pools: read 1, written 0
+// System::Account: read 3, written 3
+// At least 294 µs.
+fn prove_version(db: RuntimeDbWeight, b: u32) -> Weight {
+    Weight::from_parts(446_522_960, 29234)
+        // ± 11_978
+        .saturating_add(Weight::from_parts(121_826, 0).saturating_mul(b.into()))
+        .saturating_add(db.reads(11))
+        .saturating_add(db.writes(9))
+}
+
+// Balances::Holds: read 2, written 2
+// Datanets::ChallengeCounts: read 1, written 1
+// Datanets::Challenges: read 1, written 1
+// Datanets::Contributions: read 1, written 1
+// Datanets::Duplicates: read 1, written 1
+// System::Account: read 3, written 3
+// At least 282 µs.
+fn prove_duplicate(db: RuntimeDbWeight, b: u32) -> Weight {
+    Weight::from_parts(418_882_021, 24060)
+        .saturating_add(db.reads(9))
+        .saturating_add(db.writes(9))
+}
+
+// Balances::Holds: read 1, written 1
+// Datanets::ChallengeCounts: read 1, written 1
+// Datanets::Challenges: read 1, written 1
+// Datanets::VersionBonds: read 1, written 0
+// OpenStaking::Frozen: read 1, written 1
+// System::Account: read 2, written 2
+// At least 134 µs.
+fn lapse(db: RuntimeDbWeight) -> Weight {
+    Weight::from_parts(138_950_000, 18369)
+        .saturating_add(db.reads(7))
+        .saturating_add(db.writes(6))
+}
+
+// Balances::Holds: read 1, written 1
+// Datanets::ChallengeCounts: read 1, written 0
+// Datanets::VersionBonds: read 1, written 1
+// System::Account: read 1, written 1
+// At least 100 µs.
+fn free_version(db: RuntimeDbWeight) -> Weight {
+    Weight::from_parts(156_884_000, 10654)
+        .saturating_add(db.reads(4))
+        .saturating_add(db.writes(3))
 }
 
 impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
@@ -115,13 +228,13 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         contribute(T::DbWeight::get())
     }
     fn accept() -> Weight {
-        decide(T::DbWeight::get())
+        accept(T::DbWeight::get())
     }
     fn reject() -> Weight {
-        decide(T::DbWeight::get())
+        reject(T::DbWeight::get())
     }
     fn mature() -> Weight {
-        decide(T::DbWeight::get())
+        mature(T::DbWeight::get())
     }
     fn publish() -> Weight {
         publish(T::DbWeight::get())
@@ -157,13 +270,13 @@ impl WeightInfo for () {
         contribute(RocksDbWeight::get())
     }
     fn accept() -> Weight {
-        decide(RocksDbWeight::get())
+        accept(RocksDbWeight::get())
     }
     fn reject() -> Weight {
-        decide(RocksDbWeight::get())
+        reject(RocksDbWeight::get())
     }
     fn mature() -> Weight {
-        decide(RocksDbWeight::get())
+        mature(RocksDbWeight::get())
     }
     fn publish() -> Weight {
         publish(RocksDbWeight::get())

@@ -1,4 +1,9 @@
-//! Weights of `pallet-openledger-draws`, to be measured.
+//! Weights of `pallet-openledger-draws`. Measured on the wasm; written by `make weights PALLETS=draws`.
+//!
+//! Machine: AMD EPYC × 2, 23 GiB. Steps 30, repeats 15. Database costs come on top, as the runtime counts them.
+
+#![cfg_attr(rustfmt, rustfmt_skip)]
+#![allow(unused_variables, clippy::identity_op)]
 
 use core::marker::PhantomData;
 use frame_support::{
@@ -17,12 +22,26 @@ pub trait WeightInfo {
 /// [`WeightInfo`] in terms of the chain's database costs.
 pub struct SubstrateWeight<T>(PhantomData<T>);
 
+// Babe::EpochIndex: read 1, written 0
+// Draws::Last: read 1, written 0
+// At least 5 µs.
 fn within_epoch(db: RuntimeDbWeight) -> Weight {
-    Weight::from_parts(3_000_000, 0).saturating_add(db.reads(2))
+    Weight::from_parts(6_883_000, 16)
+        .saturating_add(db.reads(2))
 }
 
+// Babe::EpochIndex: read 1, written 0
+// Babe::EpochStart: read 1, written 0
+// Babe::NextRandomness: read 1, written 0
+// Draws::Drawn: read 0, written 7
+// Draws::Known: read 1, written 0
+// Draws::Last: read 1, written 1
+// Draws::Oldest: read 1, written 1
+// At least 43 µs.
 fn first_of_epoch(db: RuntimeDbWeight) -> Weight {
-    Weight::from_parts(20_000_000, 0).saturating_add(db.reads_writes(6, 9))
+    Weight::from_parts(49_123_000, 65)
+        .saturating_add(db.reads(6))
+        .saturating_add(db.writes(9))
 }
 
 impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {

@@ -40,7 +40,7 @@
 //!
 //! It hands [`Handed`] to every member, as SCALE in a sealed box (X25519, XSalsa20-Poly1305, as libsodium has them) for the
 //! member's key ([`Membership::key`]), through its public API. A member checks it against `terms.prompt`, `Receipt::output` and
-//! `terms.parameters`.
+//! `terms.parameters`. Where an answer with several choices was divided is the accused's word, within what the parameters allow.
 //!
 //! # What the worker of a batch does
 //!
@@ -226,8 +226,10 @@ pub enum Ending {
 pub struct Handed {
     /// Chunks of the prompt, whose root hash is `terms.prompt`.
     pub prompt: Vec<TextLeaf>,
-    /// Chunks of the answer, whose root hash is the receipt's `output`.
+    /// Chunks of the answer, whose root hash is the receipt's `output`: its choices, one after the other.
     pub output: Vec<TextLeaf>,
+    /// How many tokens each choice has: as many as the parameters ask for, none longer than they allow, all of the answer.
+    pub choices: Vec<u32>,
     /// Sampling parameters as the worker's API defines them, whose keccak is `terms.parameters`.
     pub parameters: Vec<u8>,
 }

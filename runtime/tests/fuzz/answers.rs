@@ -415,6 +415,13 @@ fn request_training(play: &mut Play) -> Option<Try> {
             break;
         }
     }
+    // Some start where another ended, if that is ready.
+    let all: Vec<_> = models::Generations::<Runtime>::iter_keys().collect();
+    let parent = if play.rng.chance(40) {
+        play.rng.pick(&all).copied()
+    } else {
+        None
+    };
     let call = models::Call::request_training {
         model,
         sources: BoundedVec::truncate_from(sources),
@@ -431,6 +438,7 @@ fn request_training(play: &mut Play) -> Option<Try> {
         rules: rules(),
         price: OPEN * u128::from(1 + play.rng.below(20)),
         deadline: System::block_number() + 80 + play.rng.below(400) as u32,
+        parent,
     };
     Some(Try::signed(owner, call))
 }
