@@ -171,9 +171,9 @@ mod benchmarks {
     }
 
     #[benchmark]
-    fn seat(n: Linear<{ 3 * MAX_SIZE }, { T::MaxMembers::get() }>) {
-        // Those of the first round come with the case.
-        for at in MAX_SIZE..n {
+    fn seat(n: Linear<{ 3 * MAX_SIZE + 1 }, { T::MaxMembers::get() }>) {
+        // With the case come those of the first round and the accused.
+        for at in MAX_SIZE..n - 1 {
             worker::<T>(at);
         }
         let epoch = T::Draws::epoch();
