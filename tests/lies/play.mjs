@@ -41,14 +41,14 @@ async function condemned(what, accused, guilt, seconds) {
     return found;
 }
 
-const data = (name) => join(home, name);
+export const data = (name) => join(home, name);
 const secretOf = (name) => join(home, name, 'secret');
-const runs = (name, http, receipts, more = []) => [
+export const runs = (name, http, receipts, more = []) => [
     'run', '--data', data(name), '--base', join(shipped, 'base'), '--node', nodeUrl, '--listen', `127.0.0.1:${http}`,
     '--batch-receipts', String(receipts), '--batch-seconds', '4', '--threads', '1', ...more,
 ];
 
-function must(program, args) {
+export function must(program, args) {
     const done = spawnSync(program, args, { encoding: 'utf8' });
     if (done.status !== 0) throw new Failed(`${program} ${args[0]}: ${done.stderr}`);
     return done.stdout;
@@ -57,7 +57,7 @@ function must(program, args) {
 /** The liar's account; its folder must be there before the node starts, which reads the secret. */
 export const prepare = () => ({ account: worker('liar', data('liar')), secret: secretOf('liar'), url: `http://127.0.0.1:${LIE}` });
 
-const listed = async (http) => (await get(`http://127.0.0.1:${http}/v1/batches`)).batches;
+export const listed = async (http) => (await get(`http://127.0.0.1:${http}/v1/batches`)).batches;
 
 /** Plays it. `words` are the lies that are told, `honest` how many honest workers are paid beside. */
 export async function play({ account, words, honest = 1, seconds = 60 }) {

@@ -47,6 +47,17 @@ struct Block {
     weights: Vec<f64>,
 }
 
+/// What a committee's member computed of one block's bases.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RecomputedBases {
+    /// Whether the left basis diagonalises the drawn rows' covariance.
+    pub left: bool,
+    /// Whether the right one does.
+    pub right: bool,
+    /// The eigenvalues, one spectrum per row of the block's matrix.
+    pub spectra: Vec<Spectrum>,
+}
+
 /// Gives the gradient of a drawn row, by its position among the drawn ones.
 pub(crate) type ReadGradient<'a> = dyn Fn(usize) -> Result<Gradient> + Sync + 'a;
 
@@ -109,35 +120,15 @@ impl Bases {
         if let Some((block, is_left)) = self.flaw(layout) {
             return Ok(Some(BasisFlaw::NotOrthonormal { block, is_left }));
         }
-        let roots = roots_of_weights(count, read, threads)?;
-        let read = |at: usize| weighted(&roots, at, read);
-        let squares = squares(layout, count, &read, threads)?;
-        let mut rotation = self.clone();
-        for (at, (block, [left, right])) in rotation.blocks.iter_mut().zip(&squares).enumerate() {
-            let mut straight = vec![0.0; block.right.len()];
-            for i in 0..block.columns {
-                for j in 0..block.columns {
-                    straight[i * block.columns + j] = block.right[j * block.columns + i];
-                }
-            }
-            for (covariance, vectors, size, is_left) in [
-                (left, &block.left, block.rows, true),
-                (right, &straight, block.columns, false),
-            ] {
-                if !is_diagonal(covariance, vectors, size) {
-                    return Ok(Some(BasisFlaw::NotDiagonal { block: at, is_left }));
-                }
-            }
-            block.weights.fill(1.0);
-        }
-        let found = rotation.mean_squares(count, &read, threads)?;
-        let mut found = found.as_slice();
+        let found = self.recompute(layout, count, read, threads)?;
         let mut leaves = self.leaves.as_slice();
-        for (block, module) in layout.modules.iter().enumerate() {
+        for (block, (module, found)) in layout.modules.iter().zip(found).enumerate() {
+            for (is_diagonal, is_left) in [(found.left, true), (found.right, false)] {
+                if !is_diagonal {
+                    return Ok(Some(BasisFlaw::NotDiagonal { block, is_left }));
+                }
+            }
             let (rows, columns) = (usize::from(module.rows), usize::from(module.columns));
-            let (lanes, rest) = found.split_at(rows * columns);
-            found = rest;
-            let again: Vec<Spectrum> = lanes.chunks_exact(columns).map(spectrum).collect();
             let committed: Vec<Spectrum> = leaves
                 .iter()
                 .skip(rows + columns)
@@ -148,11 +139,56 @@ impl Bases {
                 })
                 .collect();
             leaves = leaves.get(2 * rows + columns..).unwrap_or_default();
-            if !blocks_agree(&committed, &again, rho) {
+            if !blocks_agree(&committed, &found.spectra, rho) {
                 return Ok(Some(BasisFlaw::Eigenvalues { block }));
             }
         }
         Ok(None)
+    }
+
+    /// What the drawn rows' gradients give in these bases, block by block.
+    pub(crate) fn recompute(
+        &self,
+        layout: &Layout,
+        count: usize,
+        read: &ReadGradient<'_>,
+        threads: usize,
+    ) -> Result<Vec<RecomputedBases>> {
+        let roots = roots_of_weights(count, read, threads)?;
+        let read = |at: usize| weighted(&roots, at, read);
+        let squares = squares(layout, count, &read, threads)?;
+        let mut rotation = self.clone();
+        let mut diagonals = Vec::with_capacity(squares.len());
+        for (block, [left, right]) in rotation.blocks.iter_mut().zip(&squares) {
+            let mut straight = vec![0.0; block.right.len()];
+            for i in 0..block.columns {
+                for j in 0..block.columns {
+                    straight[i * block.columns + j] = block.right[j * block.columns + i];
+                }
+            }
+            diagonals.push((
+                is_diagonal(left, &block.left, block.rows),
+                is_diagonal(right, &straight, block.columns),
+            ));
+            block.weights.fill(1.0);
+        }
+        let found = rotation.mean_squares(count, &read, threads)?;
+        let mut found = found.as_slice();
+        let each = layout
+            .modules
+            .iter()
+            .zip(diagonals)
+            .map(|(module, (left, right))| {
+                let (rows, columns) = (usize::from(module.rows), usize::from(module.columns));
+                let (lanes, rest) = found.split_at(rows * columns);
+                found = rest;
+                RecomputedBases {
+                    left,
+                    right,
+                    spectra: lanes.chunks_exact(columns).map(spectrum).collect(),
+                }
+            });
+        Ok(each.collect())
     }
 
     /// Vectors by block, left then right; eigenvalues of all lanes, or none for the rotation alone.

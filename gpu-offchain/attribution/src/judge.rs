@@ -1,6 +1,6 @@
 //! Whether the bases of an index are those of its rows: what a committee finds out.
 
-use crate::{gradient::Gradient, index::check_lanes, index::Index, Result};
+use crate::{bases::RecomputedBases, gradient::Gradient, index::check_lanes, index::Index, Result};
 use openledger_attribution::bases::drawn_rows;
 
 /// What is wrong with committed bases.
@@ -38,13 +38,27 @@ impl Index {
         threads: usize,
     ) -> Result<Option<BasisFlaw>> {
         let drawn: Vec<u64> = drawn_rows(&self.header().seed, self.rows()).into_iter().collect();
-        let read = |at: usize| {
-            let gradient = gradient(drawn[at])?;
-            check_lanes(self.layout(), self.names(), &gradient)?;
-            Ok(gradient)
-        };
+        let read = |at: usize| self.checked(gradient(drawn[at])?);
         let rho = self.header().rules.rho;
         self.bases()
             .judge(self.layout(), rho, drawn.len(), &read, threads)
+    }
+
+    /// What the gradients of the drawn rows give in the index's bases, block by block: what a committee's member reveals.
+    ///
+    /// Errors: as of [`judge_bases`](Self::judge_bases).
+    pub fn recompute_bases(
+        &self,
+        gradient: impl Fn(u64) -> Result<Gradient> + Sync,
+        threads: usize,
+    ) -> Result<Vec<RecomputedBases>> {
+        let drawn: Vec<u64> = drawn_rows(&self.header().seed, self.rows()).into_iter().collect();
+        let read = |at: usize| self.checked(gradient(drawn[at])?);
+        self.bases().recompute(self.layout(), drawn.len(), &read, threads)
+    }
+
+    fn checked(&self, gradient: Gradient) -> Result<Gradient> {
+        check_lanes(self.layout(), self.names(), &gradient)?;
+        Ok(gradient)
     }
 }

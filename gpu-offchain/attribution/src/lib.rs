@@ -65,7 +65,7 @@ mod score;
 mod threads;
 pub mod valuation;
 
-pub use bases::Bases;
+pub use bases::{Bases, RecomputedBases};
 pub use error::{Error, Result};
 pub use evidence::{audit, left_out, named_row, query_block, wrong_score};
 pub use examples::{influence, suggested_rho, Options, Scores};

@@ -75,6 +75,7 @@ impl Device {
         Ok(out)
     }
 
+    #[expect(clippy::wrong_self_convention, reason = "named as the kernel")]
     pub(crate) fn from_w8(
         &self,
         numbers: &CudaSlice<i8>,

@@ -91,15 +91,22 @@ impl ContentKey {
 
     /// The key in a box that only the recipient opens; who made it does not show.
     pub fn wrap(&self, recipient: &Recipient) -> Result<Vec<u8>> {
-        let key = crypto_box::PublicKey::from(recipient.0);
-        key.seal(&mut crypto_box::aead::OsRng, self.0.as_slice())
-            .map_err(|_| seal("the key could not be put into its box"))
+        recipient.seal(self.0.as_slice())
     }
 }
 
 /// Who a key is given to: an X25519 public key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Recipient(pub [u8; 32]);
+
+impl Recipient {
+    /// Bytes in a box that only the recipient opens; who made it does not show.
+    pub fn seal(&self, bytes: &[u8]) -> Result<Vec<u8>> {
+        let key = crypto_box::PublicKey::from(self.0);
+        key.seal(&mut crypto_box::aead::OsRng, bytes)
+            .map_err(|_| seal("the box could not be made"))
+    }
+}
 
 /// An X25519 secret key, which opens boxes; gone from memory when dropped.
 pub struct Identity(crypto_box::SecretKey);
@@ -128,11 +135,20 @@ impl Identity {
 
     /// The key in a box.
     pub fn unwrap_key(&self, sealed: &[u8]) -> Result<ContentKey> {
-        let other = || seal("this box is not for this identity, or is damaged: ask the holder for another");
-        let bytes = Zeroizing::new(self.0.unseal(sealed).map_err(|_| other())?);
-        let key = bytes.as_slice().try_into().map_err(|_| other())?;
+        let bytes = self.open(sealed)?;
+        let key = bytes.as_slice().try_into().map_err(|_| other_box())?;
         Ok(ContentKey(Zeroizing::new(key)))
     }
+
+    /// The bytes in a box; gone from memory when dropped.
+    pub fn open(&self, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
+        let bytes = self.0.unseal(sealed).map_err(|_| other_box())?;
+        Ok(Zeroizing::new(bytes))
+    }
+}
+
+fn other_box() -> Error {
+    seal("this box is not for this identity, or is damaged: ask the holder for another")
 }
 
 fn write_secret(path: &Path, secret: &[u8; 32]) -> Result<()> {

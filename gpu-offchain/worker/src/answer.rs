@@ -294,6 +294,7 @@ async fn give(
         return Ok(None); // nothing was delivered, nothing is owed
     }
     kill_point!("answer-generated");
+    let parameters = asked.wanted.parameters.bytes();
     let answer = AnswerRow {
         voucher: payment.voucher,
         signature: payment.signature,
@@ -305,7 +306,8 @@ async fn give(
         receipt: None,
     };
     let (own, key) = (worker.clone(), *voucher);
-    let stored = tokio::task::spawn_blocking(move || own.db.add_answer(&key, &answer).map(|()| answer));
+    let stored =
+        tokio::task::spawn_blocking(move || own.db.add_answer(&key, &answer, &parameters).map(|()| answer));
     let answer = stored
         .await
         .map_err(|error| Error::part("storing an answer", error))??;

@@ -13,7 +13,7 @@ use openledger_attribution::{
     sketch::Sketch,
     verdict::Wanted,
 };
-use openledger_influence::{available_threads, cpu_backend};
+use openledger_influence::{available_threads, cpu_backend, Gradient};
 use openledger_model::Example;
 use std::path::Path;
 
@@ -69,22 +69,9 @@ pub trait Attribute: Send + Sync + 'static {
 pub struct ByInfluence;
 
 impl Attribute for ByInfluence {
-    /// The gradient is that of the choices' summed loss; spans are of the text that the receipt commits to, one choice behind the other.
+    /// Spans are of the text that the receipt commits to, one choice behind the other.
     fn attribute(&self, served: &Served, prompt: &[u32], outputs: &[&[u32]]) -> Result<Attributed> {
-        let mut gradient = served.sketcher.start();
-        for output in outputs.iter().filter(|output| !output.is_empty()) {
-            let factors = served.factors.factors(&Example::answer(prompt, output))?;
-            for module in &factors.modules {
-                let position = served.sketcher.module(&module.name).ok_or_else(|| {
-                    Error::Internal(format!(
-                        "module {} has factors and no place in the index",
-                        module.name
-                    ))
-                })?;
-                gradient.add(position, &module.x, &module.delta)?;
-            }
-        }
-        let query = served.index.query(&gradient.finish())?;
+        let query = served.index.query(&gradient(served, prompt, outputs)?)?;
         let mut attribution = served
             .index
             .attribute(&query, cpu_backend(), available_threads())?;
@@ -94,4 +81,22 @@ impl Attribute for ByInfluence {
             query: query.sketch,
         })
     }
+}
+
+/// The gradient of an answer: that of its choices' summed loss.
+pub(crate) fn gradient(served: &Served, prompt: &[u32], outputs: &[&[u32]]) -> Result<Gradient> {
+    let mut gradient = served.sketcher.start();
+    for output in outputs.iter().filter(|output| !output.is_empty()) {
+        let factors = served.factors.factors(&Example::answer(prompt, output))?;
+        for module in &factors.modules {
+            let position = served.sketcher.module(&module.name).ok_or_else(|| {
+                Error::Internal(format!(
+                    "module {} has factors and no place in the index",
+                    module.name
+                ))
+            })?;
+            gradient.add(position, &module.x, &module.delta)?;
+        }
+    }
+    Ok(gradient.finish())
 }

@@ -13,6 +13,7 @@
 use crate::{
     answer::now,
     attribute::Made,
+    audit,
     db::{BatchRow, BatchState, ReceiptRow},
     draws,
     error::{Error, Result},
@@ -302,6 +303,9 @@ async fn close(worker: &Arc<Worker>, number: u64, id: u64, row: &BatchRow) -> Re
     let on_chain = ledger::batch(&*worker.ledger, id, Head::Best).await?;
     let is_waiting = row.header.is_sampled() && on_chain.stage == BatchStage::Open;
     if is_waiting && !draws::advance(worker, number, id, row).await? {
+        return Ok(());
+    }
+    if on_chain.stage == BatchStage::Open && !audit::advance(worker, number, id, row).await? {
         return Ok(());
     }
     let credited = match on_chain.stage {

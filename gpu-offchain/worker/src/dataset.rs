@@ -4,6 +4,7 @@ use crate::{
     error::{Error, Result},
     formats::decode_version_list,
     ledger::{self, Head, Ledger},
+    units::Key,
 };
 use openledger_attribution::{
     hash::{keccak, Hash},
@@ -117,6 +118,19 @@ impl Dataset {
             .iter()
             .flat_map(|version| &version.records)
             .filter_map(|(leaf, example)| example.as_ref().map(|example| (leaf, example)))
+    }
+
+    /// The examples by the positions of their versions and their records.
+    pub fn by_record(&self) -> BTreeMap<Key, &Example> {
+        let mut examples = BTreeMap::new();
+        for (source, version) in (0u32..).zip(&self.versions) {
+            for (leaf, example) in &version.records {
+                if let Some(example) = example {
+                    examples.insert((source, leaf.record), example);
+                }
+            }
+        }
+        examples
     }
 
     /// What an index plan names.

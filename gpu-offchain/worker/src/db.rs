@@ -11,6 +11,7 @@ use openledger_attribution::{
         BatchHeader, ChannelLeaf, CreditLeaf, CreditsHeader, DrawLeaf, Ledger as Credits, PartLeaf,
         ReceiptLeaf,
     },
+    committee::{Computed, Vote},
     hash::NONE,
     receipt::Receipt,
     sketch::Sketch,
@@ -44,6 +45,11 @@ const ON_CHAIN: TableDefinition<u64, u64> = TableDefinition::new("on_chain");
 
 /// What the draws of a sampled batch were answered with, by the batch's number here.
 const DRAWS: TableDefinition<u64, &[u8]> = TableDefinition::new("draws");
+
+/// Sampling parameters of answers, by voucher, as they are hashed.
+const PARAMETERS: TableDefinition<[u8; 32], &[u8]> = TableDefinition::new("parameters");
+/// What this worker has to reveal in committees, by case.
+const SEATS: TableDefinition<u64, &[u8]> = TableDefinition::new("seats");
 
 /// Layout of this file. An older one is migrated or refused.
 const FORMAT: u32 = 1;
@@ -204,6 +210,17 @@ impl ReceiptRow {
     }
 }
 
+/// What a committee's member computed, to be committed to and then revealed.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub struct SeatRow {
+    /// Its vote.
+    pub vote: Vote,
+    /// What it computed.
+    pub computed: Computed,
+    /// Hides both until they are revealed.
+    pub salt: Hash,
+}
+
 /// How far a channel's answers have come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct ChannelRow {
@@ -319,6 +336,8 @@ impl Db {
             tx.open_table(ACTIVE)?;
             tx.open_table(ON_CHAIN)?;
             tx.open_table(DRAWS)?;
+            tx.open_table(PARAMETERS)?;
+            tx.open_table(SEATS)?;
             let mut meta = tx.open_table(META)?;
             let expected: [(&str, &[u8], &str); 3] = [
                 ("format", &FORMAT.to_be_bytes(), "another version of this program"),
@@ -439,9 +458,10 @@ impl Db {
 
     // ---- answers and receipts
 
-    /// Stores an answer that was given and waits for its receipt.
-    pub fn add_answer(&self, voucher: &Hash, answer: &AnswerRow) -> Result<()> {
+    /// Stores an answer that was given and waits for its receipt, and how it was sampled, as that is hashed into its terms.
+    pub fn add_answer(&self, voucher: &Hash, answer: &AnswerRow, parameters: &[u8]) -> Result<()> {
         self.write(|tx| {
+            tx.open_table(PARAMETERS)?.insert(*voucher, parameters)?;
             tx.open_table(ANSWERS)?
                 .insert(*voucher, row_version(answer, ANSWER).as_slice())?;
             tx.open_table(UNATTRIBUTED)?.insert(*voucher, ())?;
@@ -694,6 +714,44 @@ impl Db {
         // A batch that a reorganisation moved leaves its old number behind.
         let row = self.batch(number)?.filter(|row| row.state.id() == Some(id));
         Ok(row.map(|row| (number, row)))
+    }
+
+    // ---- committees
+
+    /// Stores what a seat has to reveal.
+    pub fn set_seat(&self, case: u64, seat: &SeatRow) -> Result<()> {
+        self.write(|tx| {
+            tx.open_table(SEATS)?.insert(case, row(seat).as_slice())?;
+            Ok(())
+        })
+    }
+
+    /// What a seat has to reveal, once it was computed.
+    pub fn seat(&self, case: u64) -> Result<Option<SeatRow>> {
+        self.get(SEATS, case)
+    }
+
+    /// Every case in which there is something to reveal.
+    pub fn seats(&self) -> Result<Vec<u64>> {
+        let table = self.inner.begin_read()?.open_table(SEATS)?;
+        let cases = table.iter()?.map(|entry| Ok(entry?.0.value()));
+        cases.collect()
+    }
+
+    /// Forgets what a seat had to reveal.
+    pub fn forget_seat(&self, case: u64) -> Result<()> {
+        self.write(|tx| {
+            tx.open_table(SEATS)?.remove(case)?;
+            Ok(())
+        })
+    }
+
+    /// How an answer was sampled; empty for one of before this was kept.
+    pub fn parameters(&self, voucher: &Hash) -> Result<Vec<u8>> {
+        let table = self.inner.begin_read()?.open_table(PARAMETERS)?;
+        Ok(table
+            .get(*voucher)?
+            .map_or(Vec::new(), |bytes| bytes.value().to_vec()))
     }
 }
 

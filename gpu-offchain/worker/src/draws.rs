@@ -116,7 +116,7 @@ pub(crate) async fn advance(worker: &Arc<Worker>, number: u64, id: u64, row: &Ba
 }
 
 /// Whether what is drawn for an epoch is out, or was and is forgotten: the chain then draws again.
-async fn is_out(worker: &Worker, epoch: u64) -> Result<bool> {
+pub(crate) async fn is_out(worker: &Worker, epoch: u64) -> Result<bool> {
     let last = storage::value("Draws", "Last");
     let last = ledger::read::<u64>(&*worker.ledger, last, Head::Best).await?;
     Ok(last.value.is_some_and(|last| last >= epoch.saturating_add(DELAY)))

@@ -12,7 +12,10 @@ use crate::{
 use openledger_attribution::wire::Object;
 use openledger_content::Cid;
 use openledger_influence::{available_threads, Index};
-use openledger_protocol::{models::Stage, Hash};
+use openledger_protocol::{
+    models::{Generation, Stage},
+    Account, Hash,
+};
 use serde::Deserialize;
 use std::{collections::BTreeSet, io::Read, path::Path, time::Duration};
 
@@ -36,6 +39,20 @@ struct File {
 }
 
 impl Peer {
+    fn new(url: &str) -> Self {
+        let agent = ureq::Agent::config_builder()
+            .timeout_connect(Some(Duration::from_secs(10)))
+            // Long enough for any file, so that who says nothing keeps nobody for ever.
+            .timeout_recv_response(Some(Duration::from_secs(60)))
+            .timeout_recv_body(Some(Duration::from_secs(3_600)))
+            .build()
+            .into();
+        Self {
+            agent,
+            url: url.trim_end_matches('/').to_owned(),
+        }
+    }
+
     fn get(&self, path: &str) -> Result<impl Read> {
         let url = format!("{}{path}", self.url);
         let response = self.agent.get(&url).call();
@@ -103,14 +120,7 @@ impl Peer {
 ///
 /// The adapter must have the chain's hash, the index must be the registered one in every leaf, and each block its CID.
 pub async fn generation(worker: &Worker, url: &str, model: u64, generation: u32) -> Result<ModelRow> {
-    let agent = ureq::Agent::config_builder()
-        .timeout_connect(Some(Duration::from_secs(10)))
-        .build()
-        .into();
-    let peer = Peer {
-        agent,
-        url: url.trim_end_matches('/').to_owned(),
-    };
+    let peer = Peer::new(url);
     let ordered = ledger::generation(&*worker.ledger, model, generation, Head::Finalized).await?;
     let Stage::Ready { index: hash } = ordered.stage else {
         return Err(Error::NotReady(format!(
@@ -119,17 +129,7 @@ pub async fn generation(worker: &Worker, url: &str, model: u64, generation: u32)
         )));
     };
 
-    let mut contributions = BTreeSet::new();
-    for source in &ordered.sources {
-        let version =
-            ledger::version(&*worker.ledger, source.datanet, source.version, Head::Finalized).await?;
-        let list = decode_version_list(&peer.block(worker, &version.cid)?, &version.records)?;
-        contributions.extend(list.iter().map(|leaf| leaf.record.contribution));
-    }
-    for id in contributions {
-        let contribution = ledger::contribution(&*worker.ledger, id, Head::Finalized).await?;
-        peer.block(worker, &contribution.cid)?;
-    }
+    records_of(worker, &peer, &ordered).await?;
     let (config, weights) = decode_adapter(&peer.block(worker, &ordered.adapter_cid)?)?;
     store_adapter(worker, &ordered.adapter, &config, &weights)?;
 
@@ -159,4 +159,24 @@ pub async fn generation(worker: &Worker, url: &str, model: u64, generation: u32)
     };
     worker.db.set_model(model, generation, &row)?;
     Ok(row)
+}
+
+/// Fetches the records that a generation is of from the worker at `url`, each block checked by its CID.
+pub async fn records(worker: &Worker, url: &str, ordered: &Generation<Account>) -> Result<()> {
+    records_of(worker, &Peer::new(url), ordered).await
+}
+
+async fn records_of(worker: &Worker, peer: &Peer, ordered: &Generation<Account>) -> Result<()> {
+    let mut contributions = BTreeSet::new();
+    for source in &ordered.sources {
+        let version =
+            ledger::version(&*worker.ledger, source.datanet, source.version, Head::Finalized).await?;
+        let list = decode_version_list(&peer.block(worker, &version.cid)?, &version.records)?;
+        contributions.extend(list.iter().map(|leaf| leaf.record.contribution));
+    }
+    for id in contributions {
+        let contribution = ledger::contribution(&*worker.ledger, id, Head::Finalized).await?;
+        peer.block(worker, &contribution.cid)?;
+    }
+    Ok(())
 }

@@ -6,11 +6,12 @@ use openledger_attribution::{
     record::VersionLeaf,
     text::{text_leaves, TextLeaf},
     tree::{Leaf, Root, Tree},
-    wire::{Field, Reader},
+    wire::{Field, Reader, WireError},
 };
 
 const VERSION_LIST: &[u8; 8] = b"OLLEAVES";
 const ADAPTER: &[u8; 8] = b"OLADAPTR";
+const PARAMETERS: &[u8; 23] = b"OpenLedger parameters 2";
 const FORMAT: u8 = 1;
 
 /// The canonical bytes of anything that can stand inside an object.
@@ -134,7 +135,12 @@ impl Parameters {
     /// What `Terms.parameters` is: keccak of `OpenLedger parameters 2` and the fields in order: numbers big-endian, the two shares as
     /// IEEE 754 single, lists and texts behind their length as `u32`.
     pub fn hash(&self) -> Hash {
-        let mut bytes = b"OpenLedger parameters 2".to_vec();
+        keccak(&[&self.bytes()])
+    }
+
+    /// What is hashed.
+    pub fn bytes(&self) -> Vec<u8> {
+        let mut bytes = PARAMETERS.to_vec();
         self.max_tokens.write(&mut bytes);
         self.temperature.to_bits().write(&mut bytes);
         self.top_p.to_bits().write(&mut bytes);
@@ -146,7 +152,36 @@ impl Parameters {
             length(text.len()).write(&mut bytes);
             bytes.extend_from_slice(text.as_bytes());
         }
-        keccak(&[&bytes])
+        bytes
+    }
+
+    /// Reads [`bytes`](Self::bytes), all of them.
+    pub fn parse(bytes: &[u8]) -> Result<Self> {
+        let wrong = || Error::Request("these are not the bytes of sampling parameters".into());
+        let rest = bytes.strip_prefix(PARAMETERS).ok_or_else(wrong)?;
+        let mut reader = Reader::new(rest);
+        let read = |reader: &mut Reader<'_>| -> std::result::Result<Self, WireError> {
+            let max_tokens = u32::read(reader)?;
+            let temperature = f32::from_bits(u32::read(reader)?);
+            let top_p = f32::from_bits(u32::read(reader)?);
+            let (n, stop) = (u32::read(reader)?, Field::read(reader)?);
+            let mut stop_texts = Vec::new();
+            for _ in 0..u32::read(reader)? {
+                let text: Vec<u8> = Field::read(reader)?;
+                stop_texts.push(String::from_utf8(text).map_err(|_| WireError::Choice(0))?);
+            }
+            Ok(Self {
+                max_tokens,
+                temperature,
+                top_p,
+                n,
+                stop,
+                stop_texts,
+            })
+        };
+        let parameters = read(&mut reader).map_err(|_| wrong())?;
+        reader.finish().map_err(|_| wrong())?;
+        Ok(parameters)
     }
 
     /// Most tokens of all choices together, in which the worst case is counted.
@@ -312,6 +347,11 @@ mod tests {
         bytes.extend([0, 0, 0, 1, 0, 0, 0, 7, 0, 0, 0, 1, 0, 0, 0, 3]);
         bytes.extend(b"END");
         assert_eq!(parameters.hash(), keccak(&[&bytes]));
+        assert_eq!(Parameters::parse(&bytes).unwrap(), parameters);
+        for end in 0..bytes.len() {
+            assert!(Parameters::parse(&bytes[..end]).is_err(), "{end}");
+        }
+        assert!(Parameters::parse(&[bytes, vec![0]].concat()).is_err());
     }
 
     #[test]

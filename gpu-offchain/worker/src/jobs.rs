@@ -165,7 +165,7 @@ async fn perform(worker: &Arc<Worker>, assigned: &hook::Assigned) -> Result<Outc
 }
 
 /// The generation a job is about, if its base is this worker's.
-async fn ordered(worker: &Worker, (model, generation): (u64, u32)) -> Result<Generation<Account>> {
+pub(crate) async fn ordered(worker: &Worker, (model, generation): (u64, u32)) -> Result<Generation<Account>> {
     let ordered = ledger::generation(&*worker.ledger, model, generation, Head::Finalized).await?;
     let entry = ledger::model(&*worker.ledger, model, Head::Finalized).await?;
     let base = ledger::base(&*worker.ledger, entry.base, Head::Finalized).await?;
@@ -183,7 +183,7 @@ async fn ordered(worker: &Worker, (model, generation): (u64, u32)) -> Result<Gen
 }
 
 /// Longest window of an example: what the recipe says, and what the base can read.
-fn context(worker: &Worker, generation: &Generation<Account>) -> usize {
+pub(crate) fn context(worker: &Worker, generation: &Generation<Account>) -> usize {
     usize::from(generation.recipe.context).min(worker.base.context())
 }
 

@@ -24,10 +24,12 @@ macro_rules! kill_point {
 
 pub mod answer;
 pub mod attribute;
+mod audit;
 mod bar;
 pub mod batch;
 pub mod channels;
 pub mod cli;
+pub mod committee;
 pub mod dataset;
 pub mod db;
 pub mod device;
@@ -122,6 +124,7 @@ pub async fn run(
         tokio::spawn(jobs::serve(worker.clone())),
         tokio::spawn(batch::run(worker.clone())),
         tokio::spawn(reveal::run(worker.clone())),
+        tokio::spawn(committee::run(worker.clone())),
     ];
     let (tell, told) = watch::channel(false);
     let public = http::serve::serve(listeners.public, http::router(worker), told.clone());

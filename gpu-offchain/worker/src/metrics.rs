@@ -14,6 +14,9 @@ use std::{
 /// Upper bounds of the attribution delay's buckets, in milliseconds.
 const DELAYS: [u64; 10] = [10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000, 300_000];
 
+/// What answers to requests are counted by: port, method, route, status.
+type Answers = (&'static str, String, String, u16);
+
 /// Counters that no part of the program has of its own.
 #[derive(Default)]
 pub(crate) struct Metrics {
@@ -21,8 +24,8 @@ pub(crate) struct Metrics {
     attributed: AtomicU64,
     delay_ms: AtomicU64,
     failures: AtomicU64,
-    /// Answers to requests, by port, method, route and status.
-    http: Mutex<BTreeMap<(&'static str, String, String, u16), u64>>,
+    /// Answers to requests.
+    http: Mutex<BTreeMap<Answers, u64>>,
 }
 
 impl Metrics {

@@ -159,13 +159,13 @@ impl Facts {
 }
 
 /// An index in use here, or opened to be shown.
-enum Held {
+pub(crate) enum Held {
     Served(Arc<crate::models::Served>),
     Opened(Box<Index>),
 }
 
 impl Held {
-    fn index(&self) -> &Index {
+    pub(crate) fn index(&self) -> &Index {
         match self {
             Self::Served(served) => &served.index,
             Self::Opened(index) => index,
@@ -173,7 +173,7 @@ impl Held {
     }
 }
 
-fn index_of(worker: &Worker, hash: &Hash) -> Result<Held> {
+pub(crate) fn index_of(worker: &Worker, hash: &Hash) -> Result<Held> {
     Ok(match worker.serving.by_index(hash) {
         Some(served) => Held::Served(served),
         None => Held::Opened(Box::new(Index::open(&worker.config.index_dir(hash))?)),
@@ -297,7 +297,7 @@ fn unknown(wanted: &Wanted) -> Error {
 }
 
 /// A leaf with the way to its tree's root.
-fn open<L: Leaf + Clone>(leaves: &[L], n: u64) -> Result<Opening<L>> {
+pub(crate) fn open<L: Leaf + Clone>(leaves: &[L], n: u64) -> Result<Opening<L>> {
     let leaf = usize::try_from(n).ok().and_then(|at| leaves.get(at));
     let tree = Tree::new(leaves).map_err(|error| Error::part("a stored tree", error))?;
     leaf.and_then(|leaf| tree.open(n, leaf))

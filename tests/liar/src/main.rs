@@ -17,6 +17,7 @@ use openledger_attribution::{
     verdict::Wanted,
     wire::Object,
 };
+use openledger_influence::{available_threads, cpu_backend};
 use openledger_worker::{
     attribute::{Attribute, Attributed, ByInfluence, Made},
     cli,
@@ -51,6 +52,8 @@ lies! {
     Shape = "shape", "Shape";
     /// The answer's sketch has bytes that no gradient gives.
     Query = "query", "InvalidQuery";
+    /// The answer's sketch is not what its text gives, and everything else follows from it: only who recomputes it finds out.
+    Sketch = "sketch", "";
     /// A receipt counts a token more than its fee.
     Count = "count", "Receipt";
     /// A receipt is another worker's.
@@ -143,6 +146,15 @@ impl Attribute for Liar {
                 spoil(rule, &mut attributed.query);
                 attributed.attribution.query = root(rule, &attributed.query)?;
             }
+            Lie::Sketch => {
+                dull(&mut attributed.query);
+                let query = served.index.query_from_sketch(attributed.query)?;
+                attributed.attribution =
+                    served
+                        .index
+                        .attribute(&query, cpu_backend(), available_threads())?;
+                attributed.query = query.sketch;
+            }
             _ => {}
         }
         Ok(attributed)
@@ -214,6 +226,15 @@ fn spoil(rule: &Rule, query: &mut Sketch) {
             return;
         }
         from = end;
+    }
+}
+
+/// Empties every eighth lane. Large ones stay, so that a gradient could have these bytes.
+fn dull(query: &mut Sketch) {
+    for lane in query.lanes.iter_mut().step_by(8) {
+        if lane.unsigned_abs() < 64 {
+            *lane = 0;
+        }
     }
 }
 

@@ -18,6 +18,7 @@ use crate::{
 };
 use clap::{Args, Parser, Subcommand};
 use openledger_chain::{parse_account, parse_open, Chain, Key};
+use openledger_content::Identity;
 use openledger_engine::Backend as _;
 use openledger_protocol::{calls, compute, Hash, Name};
 use std::{
@@ -111,6 +112,9 @@ struct Register {
     /// Where consumers reach this worker's API.
     #[arg(long)]
     endpoint: String,
+    /// Sit in committees too: recompute what others claim, when drawn, and be paid for it.
+    #[arg(long)]
+    attest: bool,
 }
 
 #[derive(Args)]
@@ -357,11 +361,19 @@ async fn register(register: &Register) -> Result<()> {
             .to_vec()
             .try_into()
             .map_err(|_| text("endpoint", endpoint))?,
-        compute::capability::ALL & !compute::capability::ATTEST,
+        if register.attest {
+            compute::capability::ALL
+        } else {
+            compute::capability::ALL & !compute::capability::ATTEST
+        },
     );
     let chain = Chain::connect(&register.node).await?;
     let signer = Signer { chain, key: account };
-    let block = signer.submit(&call).await?;
+    let mut block = signer.submit(&call).await?;
+    if register.attest {
+        let key = committee_key(&register.keys.data)?;
+        block = signer.submit(&calls::committees::join(&key)).await?;
+    }
     println!(
         "{}",
         serde_json::json!({
@@ -375,6 +387,15 @@ async fn register(register: &Register) -> Result<()> {
         })
     );
     Ok(())
+}
+
+/// The key that private text is sealed for, made unless it is there.
+fn committee_key(data: &Path) -> Result<Hash> {
+    let path = data.join(crate::committee::KEY);
+    if !path.exists() {
+        Identity::random()?.save(&path)?;
+    }
+    Ok(Identity::load(&path)?.recipient().0)
 }
 
 /// The key that the node signs results with.

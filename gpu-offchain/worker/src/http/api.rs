@@ -150,10 +150,10 @@ impl Op {
             .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
             .map(|name| {
                 let schema = match name {
-                    "hash" | "receipt" | "voucher" => {
+                    "hash" | "receipt" | "voucher" | "member" => {
                         json!({ "type": "string", "pattern": "^0x[0-9a-f]{64}$" })
                     }
-                    "contribution" | "index" => number(),
+                    "contribution" | "index" | "case" => number(),
                     "id" if !path.starts_with("/v1/models") => number(),
                     _ => any_text(),
                 };

@@ -7,6 +7,7 @@ mod ask;
 mod batches;
 mod body;
 mod chat;
+mod committees;
 mod content;
 mod indexes;
 pub mod limits;
@@ -308,6 +309,13 @@ fn table(worker: &Worker) -> Api {
                     ]),
                 )
                 .fails(&[404]),
+        )
+        .get(
+            "/v1/committees/{case}/{member}",
+            committees::handed,
+            Op::new("For a member with a seat in a case about an answer: what is behind it, sealed for that member")
+                .gives_bytes(200)
+                .fails(&[403, 404]),
         )
         .get(
             "/v1/indexes/{hash}",

@@ -17,7 +17,7 @@ use openledger_protocol::{
     Hash,
 };
 use openledger_trainer::FactorModel;
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 pub(super) async fn index(
     worker: &Arc<Worker>,
@@ -70,16 +70,13 @@ pub(super) async fn index(
         drop(words);
         kill_point!("corpus-sorted");
         let sketcher = sketcher(&adapter, &generation.rules, &seed)?;
-        let mut examples = BTreeMap::new();
-        for (source, version) in (0u32..).zip(&data.versions) {
-            for (leaf, example) in &version.records {
-                if let Some(example) = example {
-                    examples.insert((source, leaf.record), example);
-                }
-            }
-        }
         let factors = FactorModel::new(worker.base.net.clone(), &adapter)?;
-        let mut units = Units::new(&factors, &sketcher, examples, context(&worker, &generation));
+        let mut units = Units::new(
+            &factors,
+            &sketcher,
+            data.by_record(),
+            context(&worker, &generation),
+        );
         let mut builder = IndexBuilder::open(&dir, &plan, &sketcher)?;
         let bar = worker.config.progress_bar;
         while let Some(unit) = builder.next_unit() {

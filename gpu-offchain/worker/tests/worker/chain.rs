@@ -5,14 +5,16 @@ use async_trait::async_trait;
 use codec::{Decode, Encode};
 use openledger_attribution::{
     batch::{BatchHeader, ChannelLeaf, CreditLeaf, CreditsHeader},
+    committee::{vote_hash, Claim, Computed, Subject, Vote},
     tree::{Range, Root, Tree},
-    verdict::{Reveal, RevealFacts, Wanted},
+    verdict::{self, AuditDraw, BatchFacts, Reveal, RevealFacts, Wanted},
     wire::Object,
 };
 use openledger_chain::SignatureChecks;
 use openledger_protocol::{
     batches::{Batch, BatchStage, Index},
     channels::{Channel, ChannelClaim},
+    committees::{Audit, Case, CaseStage, Progress, Seat},
     disputes::{Committed, Request, Sample},
     storage, Account, Hash,
 };
@@ -161,6 +163,22 @@ impl FakeChain {
                 let id = Decode::decode(&mut args).unwrap();
                 self.answer_draws(id, Decode::decode(&mut args).unwrap())
             }
+            (95, 19) => self.draw_audit(Decode::decode(&mut args).unwrap()),
+            (95, 20) => {
+                let id = Decode::decode(&mut args).unwrap();
+                self.show_audit(id, &Decode::decode(&mut args).unwrap())
+            }
+            (97, 4) => {
+                let case = Decode::decode(&mut args).unwrap();
+                self.commit(case, Decode::decode(&mut args).unwrap())
+            }
+            (97, 5) => {
+                let case = Decode::decode(&mut args).unwrap();
+                let vote = Decode::decode(&mut args).unwrap();
+                let computed = Decode::decode(&mut args).unwrap();
+                self.reveal_seat(case, vote, &computed, Decode::decode(&mut args).unwrap())
+            }
+            (97, 6) => self.close(Decode::decode(&mut args).unwrap()),
             other => panic!("the worker called {other:?}"),
         };
         let mut state = self.lock();
@@ -249,8 +267,9 @@ impl FakeChain {
             stage: BatchStage::Open,
         };
         self.put(storage::batch(id), &batch);
-        // Somebody asks at once.
+        // Somebody asks at once, and a row is drawn for a committee.
         if !header.is_sampled() {
+            self.wait_for_audit(id);
             self.ask(Committed::Batch(id), Wanted::Query(0));
         }
         Ok(())
@@ -285,7 +304,154 @@ impl FakeChain {
         self.put(storage::batch(id), &batch);
         self.put(storage::sample(id), &Sample::Answered { randomness, since });
         self.ask(Committed::Batch(id), Wanted::DrawQuery(0));
+        self.wait_for_audit(id);
         Ok(())
+    }
+
+    fn wait_for_audit(&self, id: u64) {
+        let epoch = self.get::<u64>(last_epoch()).unwrap_or(0);
+        self.put(storage::audit(id), &Audit::Waiting { epoch });
+    }
+
+    fn draw_audit(&self, id: u64) -> Result<()> {
+        let Some(Audit::Waiting { epoch }) = self.get(storage::audit(id)) else {
+            return refuse("no audit");
+        };
+        if self.get::<u64>(last_epoch()).unwrap_or(0) < epoch + 2 {
+            return refuse("not drawn");
+        }
+        let drawn = Audit::Drawn {
+            randomness: RANDOMNESS,
+            until: self.number() + 1_000,
+        };
+        self.put(storage::audit(id), &drawn);
+        Ok(())
+    }
+
+    fn show_audit(&self, id: u64, shown: &verdict::Audit) -> Result<()> {
+        let Some(Audit::Drawn { randomness, .. }) = self.get(storage::audit(id)) else {
+            return refuse("no audit");
+        };
+        let batch: Batch<Account> = self.get(storage::batch(id)).unwrap();
+        let index: Index = self.get(storage::index(batch.header.index)).unwrap();
+        let facts = BatchFacts {
+            genesis: GENESIS,
+            chain_id: CHAIN_ID,
+            submitted: batch.submitted.into(),
+            minimum: MIN_CREDIT,
+            randomness: batch.header.is_sampled().then_some(RANDOMNESS),
+            batch: &batch.header,
+            credits: Some(&batch.credits),
+            index: &index.header,
+        };
+        let draw = AuditDraw::new(&facts, &randomness).unwrap();
+        let audited = match shown.judge(&facts, &draw) {
+            Ok(audited) => audited,
+            Err(doubt) => return refuse(&doubt.to_string()),
+        };
+        self.put(audited_key(id), &shown.subject(&audited, id, batch.header.index));
+        self.put(storage::audit(id), &Audit::Done);
+        Ok(())
+    }
+
+    fn commit(&self, id: u64, commitment: Hash) -> Result<()> {
+        let mut case: Case<Account> = self.get(storage::case(id)).unwrap();
+        let (CaseStage::Committing { until }, Progress::Seated) = (case.stage, case.seats[0].progress) else {
+            return refuse("commit");
+        };
+        case.seats[0].progress = Progress::Committed(commitment);
+        case.stage = CaseStage::Revealing { until };
+        self.put(storage::case(id), &case);
+        Ok(())
+    }
+
+    /// Takes a reveal as the pallet does, and keeps the vote in the place of the case.
+    fn reveal_seat(&self, id: u64, vote: Vote, computed: &Computed, salt: Hash) -> Result<()> {
+        let case: Case<Account> = self.get(storage::case(id)).unwrap();
+        let claim: Vec<u8> = self.get(storage::claim(id)).unwrap();
+        let claim = <Claim as Decode>::decode(&mut claim.as_slice()).unwrap();
+        let seat = case.seats[0];
+        let hash = vote_hash(vote, &seat.member, &Object::encode(computed), &salt);
+        let is_missing = matches!(computed, Computed::Missing(_));
+        if seat.progress != Progress::Committed(hash) || !(is_missing || claim.vote(computed) == Some(vote)) {
+            return refuse("reveal");
+        }
+        self.end_case(id);
+        self.put(voted(id), &(vote, is_missing));
+        Ok(())
+    }
+
+    fn close(&self, id: u64) -> Result<()> {
+        let case: Case<Account> = self.get(storage::case(id)).unwrap();
+        match case.stage {
+            CaseStage::Committing { until } if self.number() > until => {
+                self.end_case(id);
+                Ok(())
+            }
+            _ => refuse("close"),
+        }
+    }
+
+    fn end_case(&self, id: u64) {
+        let mut seats: Vec<u64> = self.get(storage::seats_of(self.account)).unwrap();
+        seats.retain(|other| *other != id);
+        self.put(storage::seats_of(self.account), &seats);
+        self.remove(&storage::case(id));
+    }
+
+    /// What a committee would be asked about what was shown of a batch.
+    pub(crate) fn shown_of(&self, batch: u64) -> Option<Subject> {
+        self.get::<Option<Subject>>(audited_key(batch)).flatten()
+    }
+
+    /// What was revealed of a case: the vote, and whether nothing could be computed.
+    pub(crate) fn vote(&self, id: u64) -> Option<(Vote, bool)> {
+        self.get(voted(id))
+    }
+
+    /// Puts a case before a committee of this chain's one worker, which is also accused.
+    pub(crate) fn open_case(
+        &self,
+        id: u64,
+        subject: Subject,
+        claim: &Claim,
+        change: impl FnOnce(&mut Case<Account>),
+    ) {
+        let mut case = Case::<Account> {
+            subject,
+            accused: self.account,
+            payer: self.account,
+            parties: Default::default(),
+            need: Default::default(),
+            since: 1,
+            is_audit: false,
+            size: 1,
+            quorum: 1,
+            round: 0,
+            price: 0,
+            stake: 0,
+            silence: 0,
+            held: 0,
+            answers: 0,
+            seats: vec![Seat {
+                member: self.account,
+                round: 0,
+                progress: Progress::Seated,
+            }]
+            .try_into()
+            .unwrap(),
+            stage: CaseStage::Committing {
+                until: self.number() + 10_000,
+            },
+        };
+        change(&mut case);
+        let next: u64 = self.get(storage::next_case()).unwrap_or(0);
+        self.put(storage::next_case(), &next.max(id + 1));
+        self.put(storage::claim(id), &Encode::encode(claim));
+        self.put(storage::case(id), &case);
+        let mut seats: Vec<u64> = self.get(storage::seats_of(self.account)).unwrap_or_default();
+        seats.push(id);
+        self.put(storage::seats_of(self.account), &seats);
     }
 
     /// Somebody asks for data and has plenty of time.
@@ -330,7 +496,8 @@ impl FakeChain {
 
     fn settle(&self, id: u64) -> Result<()> {
         let mut batch: Batch<Account> = self.get(storage::batch(id)).unwrap();
-        let is_asked = self.asked(&Committed::Batch(id)) > 0;
+        let is_audited = self.get(storage::audit(id)) == Some(Audit::Done);
+        let is_asked = self.asked(&Committed::Batch(id)) > 0 || !is_audited;
         if batch.stage != BatchStage::Open || self.number() < batch.closes || is_asked {
             return refuse("settle");
         }
@@ -402,6 +569,14 @@ impl Ledger for FakeChain {
         self.apply(call)?;
         self.head(Head::Best).await
     }
+}
+
+fn voted(case: u64) -> Vec<u8> {
+    storage::entry("Test", "Votes", &[&case])
+}
+
+fn audited_key(batch: u64) -> Vec<u8> {
+    storage::entry("Test", "Audited", &[&batch])
 }
 
 fn last_epoch() -> Vec<u8> {

@@ -7,8 +7,11 @@ use crate::{
     chain::FakeChain,
     world::{World, CHANNEL, GENERATION, MODEL},
 };
+use openledger_attribution::committee::{Claim, ClaimedSketch, Subject, Vote};
 use openledger_chain::Key;
-use openledger_protocol::{batches::Batch, channels::Channel, models::Generation, storage, Account, Hash};
+use openledger_protocol::{
+    batches::Batch, channels::Channel, committees::Case, models::Generation, storage, Account, Hash,
+};
 use std::{
     path::{Path, PathBuf},
     process::{Command, ExitStatus},
@@ -20,7 +23,7 @@ const EXIT_AT: &str = "OPENLEDGER_WORKER_EXIT_AT";
 /// Draws of a life's batches.
 const SAMPLE: &str = "OPENLEDGER_TEST_SAMPLE";
 
-const POINTS: [&str; 19] = [
+const POINTS: [&str; 24] = [
     "job-stored",
     "adapter-trained",
     "adapter-saved",
@@ -29,6 +32,9 @@ const POINTS: [&str; 19] = [
     "corpus-sorted",
     "index-half",
     "index-saved",
+    "seat-computed",
+    "seat-committed",
+    "seat-revealed",
     "answer-generated",
     "answer-stored",
     "answer-attributed",
@@ -38,6 +44,8 @@ const POINTS: [&str; 19] = [
     "batch-noted",
     "reveal-built",
     "reveal-submitted",
+    "audit-drawn",
+    "audit-shown",
     "batch-settled",
     "batch-credited",
 ];
@@ -57,6 +65,7 @@ fn child() {
     let world = World::open(&dir, true, sample());
     world.bring_blocks();
     world.until_serving();
+    sit(&world);
     for (n, question) in ["What does the sea do on day 2?", "How is loaf 1 baked?"]
         .into_iter()
         .enumerate()
@@ -73,6 +82,22 @@ fn child() {
     world.until("the batch", |world| {
         world.get("/v1/batches").ok().json()["batches"][0]["state"] == "credited"
     });
+}
+
+/// A seat in a committee that asks about a row.
+fn sit(world: &World) {
+    let (chain, row) = (&world.chain, 0);
+    let served = world.worker.serving.get(MODEL, GENERATION).unwrap();
+    if chain.vote(0).is_none() && chain.get::<Case<Account>>(storage::case(0)).is_none() {
+        let claim = Claim::Sketch(ClaimedSketch {
+            layout: served.index.layout().clone(),
+            rules: served.index.header().rules,
+            sketch: served.index.row(row).unwrap().sketch,
+        });
+        let index = served.index_hash;
+        chain.open_case(0, Subject::Row { index, row }, &claim, |_| {});
+    }
+    world.until("the vote", |world| world.chain.vote(0).is_some());
 }
 
 fn live(dir: &Path, exit_at: Option<&str>, sample: u16) -> (ExitStatus, String) {
@@ -101,7 +126,8 @@ struct End {
     batches: u64,
     batch: String,
     credits: Vec<Option<u128>>,
-    calls: [usize; 6],
+    calls: [usize; 10],
+    vote: Option<(Vote, bool)>,
 }
 
 fn end(dir: &Path) -> End {
@@ -124,7 +150,20 @@ fn end(dir: &Path) -> End {
             batch.stage
         ),
         credits: [1, 2].map(|n| chain.get(storage::credits([n; 32]))).to_vec(),
-        calls: [0, 1, 2, 12, 14, 15].map(|call| chain.calls(95, call)),
+        calls: [
+            (95, 0),
+            (95, 1),
+            (95, 2),
+            (95, 12),
+            (95, 14),
+            (95, 15),
+            (95, 19),
+            (95, 20),
+            (97, 4),
+            (97, 5),
+        ]
+        .map(|(pallet, call)| chain.calls(pallet, call)),
+        vote: chain.vote(0),
     }
 }
 
@@ -135,12 +174,13 @@ fn new_dir(name: &str) -> PathBuf {
 }
 
 /// Lives undisturbed, then once for each point with a kill there, and compares the ends.
-fn killed_at(points: &[&str], sample: u16, calls: [usize; 6]) {
+fn killed_at(points: &[&str], sample: u16, calls: [usize; 10]) {
     let undisturbed = new_dir(&format!("undisturbed-{sample}"));
     let (status, log) = live(&undisturbed, None, sample);
     assert!(status.success(), "{log}");
     let expected = end(&undisturbed);
     assert_eq!((expected.batches, expected.calls), (1, calls));
+    assert_eq!(expected.vote, Some((Vote::Right, false)));
     assert!(expected.cursor > 0 && expected.credits.iter().flatten().sum::<u128>() > 0);
 
     for point in points {
@@ -162,10 +202,10 @@ fn killed_at(points: &[&str], sample: u16, calls: [usize; 6]) {
 
 #[test]
 fn killed_anywhere_it_ends_the_same() {
-    killed_at(&POINTS, 0, [1, 1, 1, 1, 0, 0]);
+    killed_at(&POINTS, 0, [1, 1, 1, 1, 0, 0, 1, 1, 1, 1]);
 }
 
 #[test]
 fn killed_between_the_draws_it_ends_the_same() {
-    killed_at(&SAMPLING, 3, [1, 1, 1, 1, 1, 1]);
+    killed_at(&SAMPLING, 3, [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]);
 }

@@ -9,5 +9,6 @@ mod jobs;
 mod kills;
 mod refusals;
 mod reveals;
+mod seats;
 mod whole;
 mod world;

@@ -623,6 +623,19 @@ impl World {
         }
     }
 
+    /// Waits until `done`, while no block passes.
+    #[track_caller]
+    pub(crate) fn wait(&self, what: &str, mut done: impl FnMut(&Self) -> bool) {
+        let start = Instant::now();
+        while !done(self) {
+            assert!(
+                start.elapsed() < Duration::from_secs(120),
+                "waited two minutes for {what}"
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// Trains, indexes and serves.
     #[track_caller]
     pub(crate) fn until_serving(&self) {
