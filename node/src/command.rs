@@ -248,7 +248,17 @@ fn run_node(mut cli: Cli) -> Result<()> {
             .map_err(text)
             .err()
             .unwrap_or(error)),
-        (stopped, _) => stopped,
+        (stopped, path) => {
+            if stopped.is_ok() {
+                report::after_the_log();
+                let place = path.map_or(String::new(), |path| {
+                    format!("; the chain is whole in {}", path.display())
+                });
+                // The SDK's tasks end in any order, and some log the end of another as a failure.
+                eprintln!("Stopped, as asked{place}. Tasks that the log's last lines call failed were stopped with the node.");
+            }
+            stopped
+        }
     }
 }
 

@@ -369,14 +369,6 @@ async fn start<N: NetworkBackend<Block, Hash>>(
             },
     } = partial(&config, sealed)?;
 
-    // The pool's tasks end when its last owner goes, which the SDK logs as a failure of the node. This owner goes with the
-    // runtime, after they were told to stop.
-    let pool = transaction_pool.clone();
-    config.tokio_handle.spawn(async move {
-        let _pool = pool;
-        std::future::pending::<()>().await;
-    });
-
     // Dropped (and so undone) with the task manager if a later step fails.
     if let Some(path) = database_path {
         StorageMonitorService::try_spawn(
