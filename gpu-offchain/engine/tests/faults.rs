@@ -247,12 +247,12 @@ fn a_fault_should_be_of_the_thread_that_met_it() {
             }
             met
         });
-        for i in 0..20 {
+        for (i, want) in want.iter().enumerate().take(20) {
             let got = engine
                 .generate(&request(i), &AtomicBool::new(false), &mut |_| {})
                 .unwrap();
             let bits: Bits = got.tokens.iter().map(|t| (t.id, t.logprob.to_bits())).collect();
-            assert_eq!(bits, want[i], "request {i}");
+            assert_eq!(&bits, want, "request {i}");
         }
         stop.store(true, Ordering::Relaxed);
         assert!(poisonous.join().unwrap() > 0);
@@ -306,12 +306,12 @@ fn a_backend_chosen_at_run_time_should_give_the_bits_of_the_one_chosen() {
     let want = wanted();
     for backend in [Chosen::Left(Cpu::new()), Chosen::Right(Flaky::default())] {
         let engine = engine(backend);
-        for i in 0..8 {
+        for (i, want) in want.iter().enumerate().take(8) {
             let got = engine
                 .generate(&request(i), &AtomicBool::new(false), &mut |_| {})
                 .unwrap();
             let bits: Bits = got.tokens.iter().map(|t| (t.id, t.logprob.to_bits())).collect();
-            assert_eq!(bits, want[i], "request {i} on {}", engine.net().backend.arch());
+            assert_eq!(&bits, want, "request {i} on {}", engine.net().backend.arch());
         }
     }
     let flaky = Flaky::default();

@@ -432,7 +432,7 @@ impl<'a, B: Backend> Course<'a, B> {
                 go_on = ControlFlow::Break(());
             }
         };
-        if config.eval_every > 0 && step % config.eval_every == 0 {
+        if config.eval_every > 0 && step.is_multiple_of(config.eval_every) {
             if let Some(loss) = self.run.heldout_loss(net, Some(&self.adapter))? {
                 let best = loss < state.best_loss;
                 if best {
@@ -460,8 +460,8 @@ impl<'a, B: Backend> Course<'a, B> {
         let saving = self
             .saves
             .as_ref()
-            .filter(|(at, _)| step % at.every == 0 || step == of || state.ended);
-        let hashing = config.state_every > 0 && step % config.state_every == 0;
+            .filter(|(at, _)| step.is_multiple_of(at.every) || step == of || state.ended);
+        let hashing = config.state_every > 0 && step.is_multiple_of(config.state_every);
         if saving.is_some() || hashing {
             state.take(net, &mut self.adapter, &self.optimizer);
             net.check()?;

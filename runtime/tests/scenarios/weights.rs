@@ -44,6 +44,14 @@ fn a_runtime_upgrade_should_fit_a_block() {
     assert!(info.call_weight.all_lte(limit));
 }
 
+/// Weights that no call takes: other pallets cause this work, and their own benchmarks count it. Measured alone to be known.
+const COUNTED_ELSEWHERE: &[(&str, &str)] = &[
+    ("open-staking", "income"),
+    ("open-staking", "slash"),
+    ("open-staking", "freeze"),
+    ("open-staking", "thaw"),
+];
+
 /// Files of a pallet, by their names.
 fn sources(pallet: &Path) -> Vec<(String, String)> {
     let mut files = Vec::new();
@@ -61,6 +69,9 @@ fn sources(pallet: &Path) -> Vec<(String, String)> {
 fn every_call_of_ours_should_have_a_measured_weight_and_every_weight_a_use() {
     let mut wrong = Vec::new();
     let (mut calls, mut weights) = (0, 0);
+    let config =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/config/payable_ai.rs"))
+            .unwrap();
     for pallet in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../pallets")).unwrap() {
         let pallet = pallet.unwrap().path();
         let name = pallet.file_name().unwrap().to_string_lossy().into_owned();
@@ -90,9 +101,12 @@ fn every_call_of_ours_should_have_a_measured_weight_and_every_weight_a_use() {
         for function in declared.split("\n}").next().unwrap().split("fn ").skip(1) {
             weights += 1;
             let function = function.split('(').next().unwrap();
-            let is_used = files.iter().any(|(file, text)| {
-                file != "weights.rs" && text.contains(&format!("WeightInfo::{function}("))
-            });
+            let is_used = COUNTED_ELSEWHERE.contains(&(&name, function))
+                || config.contains(&format!("WeightInfo>::{function}("))
+                || config.contains(&format!("WeightInfo::{function}("))
+                || files.iter().any(|(file, text)| {
+                    file != "weights.rs" && text.contains(&format!("WeightInfo::{function}("))
+                });
             let is_measured =
                 of("benchmarking.rs").is_some_and(|text| text.contains(&format!("fn {function}(")));
             if !is_used || !is_measured {

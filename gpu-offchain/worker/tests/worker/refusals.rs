@@ -162,9 +162,8 @@ fn request_that_cannot_be_served_says_why() {
         (&|b| b["stop"] = json!(["", "."]), 400, "of 1 to"),
         (
             &|b| {
-                b["stop"] = json!(vec!["x"; 2]
+                b["stop"] = json!(["x", "x", "y"]
                     .iter()
-                    .chain(&["y"; 1])
                     .map(|s| s.repeat(9))
                     .chain((0..16).map(|n| n.to_string()))
                     .collect::<Vec<_>>())
