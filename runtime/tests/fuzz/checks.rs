@@ -151,7 +151,9 @@ pub(crate) fn weights(all: &Tallies) {
 const NOT_PLAYED: &[(&str, &str)] = &[
     ("Attribution", "ask"),
     ("Attribution", "ask_index"),
+    ("Attribution", "draw_audit"),
     ("Attribution", "show_audit"),
+    ("Attribution", "end_audit"),
     ("Committees", "strike"),
     ("Committees", "seat"),
     ("Committees", "commit"),
