@@ -117,18 +117,27 @@ fn copies_and_near_copies_are_one_family() {
 
 #[test]
 fn an_answer_to_another_question_is_held_and_nothing_else() {
+    // Three neighbours answer for a question: only where more are near does one stand before a better one.
     let good = [
         (
-            "How warm is the middle of a brood nest?",
+            "How warm is a brood nest?",
             "Thirty-five degrees, within half a degree.",
         ),
         (
-            "What warmth does a brood nest have?",
-            "It is kept at thirty-five degrees, day and night.",
+            "How warm is the middle of a brood nest?",
+            "Thirty-five degrees, day and night.",
         ),
         (
-            "How warm do bees keep their brood nest?",
-            "Thirty-five degrees; they shiver to keep it.",
+            "How warm do bees keep a brood nest?",
+            "Thirty-five degrees; they shiver for it.",
+        ),
+        (
+            "How warm does a brood nest stay?",
+            "Thirty-five degrees, in any weather.",
+        ),
+        (
+            "How warm must a brood nest be?",
+            "Thirty-five degrees, or the brood dies.",
         ),
         (
             "When does the tide turn in the harbour?",
@@ -145,16 +154,16 @@ fn an_answer_to_another_question_is_held_and_nothing_else() {
         ("", "A text that answers nothing."),
         ("Why do cats purr?", "Nobody knows for certain."),
     ];
-    assert_eq!(review(&good, &[None; 8]).unwrap(), []);
+    assert_eq!(review(&good, &[None; 10]).unwrap(), []);
     let mut wrong = good;
-    wrong[1].1 = good[3].1;
-    let held = review(&wrong, &[None; 8]).unwrap();
-    assert_eq!(held.iter().map(|held| held.record).collect::<Vec<_>>(), [1]);
+    wrong[0].1 = good[5].1;
+    let held = review(&wrong, &[None; 10]).unwrap();
+    assert_eq!(held.iter().map(|held| held.record).collect::<Vec<_>>(), [0]);
     assert!(matches!(held[0].reason, Reason::Contradicts { value } if value < 0.0));
     // What a model holds by itself is held, whatever it says.
-    let influences = [90, 100, 110, 95, 105, 100, 98, 100_000].map(Some);
+    let influences = [90, 100, 110, 95, 105, 100, 98, 102, 97, 100_000].map(Some);
     let held = review(&good, &influences).unwrap();
-    assert_eq!(held.iter().map(|held| held.record).collect::<Vec<_>>(), [7]);
+    assert_eq!(held.iter().map(|held| held.record).collect::<Vec<_>>(), [9]);
     assert!(matches!(held[0].reason, Reason::StandsOut { deviations } if deviations > 3.0));
     assert_eq!(review(&[], &[]).unwrap(), []);
 }

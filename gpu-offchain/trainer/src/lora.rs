@@ -339,8 +339,8 @@ impl<'a, B: Backend> Course<'a, B> {
                 state
             }
             None => State {
-                loss_before: mean_loss(net, None, train)?.loss,
-                heldout_before: run.heldout_loss(net, None)?,
+                loss_before: mean_loss(net, Some(&adapter), train)?.loss,
+                heldout_before: run.heldout_loss(net, Some(&adapter))?,
                 ..State::default()
             },
         };
