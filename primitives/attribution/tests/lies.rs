@@ -214,6 +214,9 @@ fn attributions() {
                 "SpanBounds",
                 "SpanNotMaximal",
                 "SpanMissing",
+                // A span that stands elsewhere as well has other words' information, and other records.
+                "SpanInformation",
+                "SpanRecordMissing",
                 "WrongRecord",
                 "Shape(Spans",
             ],
