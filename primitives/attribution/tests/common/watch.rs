@@ -769,6 +769,10 @@ pub fn batch_questions(world: &World) -> Vec<BatchQuestion> {
     let draws = Grove::new(&world.ledger.answers);
     let mut questions = Vec::new();
     for answer in answer_proofs(world, &receipts, &draws) {
+        // Of a draw that was forfeited nothing is committed to.
+        if answer.draw.as_ref().is_some_and(|draw| draw.leaf.is_forfeited()) {
+            continue;
+        }
         let at = answer.leaf.index as usize;
         questions.push(BatchQuestion::Ranks(answer.clone()));
         questions.push(BatchQuestion::Query(AskedQuery {
