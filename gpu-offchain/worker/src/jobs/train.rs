@@ -4,7 +4,9 @@ use super::{context, ordered, store_adapter};
 use crate::{
     dataset::Dataset,
     error::{Error, Result},
+    fetch,
     formats::encode_adapter,
+    keys::Keyring,
     models::sketcher,
     state::Worker,
 };
@@ -69,9 +71,11 @@ pub(super) async fn train(
     worker
         .board
         .say(assigned, "running", "reading the records".into());
+    fetch::sources(worker, &generation).await?;
     let data = Dataset::load(
         &*worker.ledger,
         &worker.store,
+        &Keyring::for_job(worker, assigned.job),
         &worker.base.tokenizer,
         &generation,
     )
@@ -132,7 +136,11 @@ pub(super) async fn train(
         let (config, weights) = (read("adapter_config.json")?, read("adapter_model.safetensors")?);
         store_adapter(&worker, &hash, &config, &weights)?;
         std::fs::remove_dir_all(&scratch).map_err(|error| Error::file("remove", &scratch, error))?;
-        let cid = worker.store.put(&encode_adapter(&config, &weights)?)?;
+        let cid = worker
+            .store
+            .ingest(encode_adapter(&config, &weights)?.as_slice())?
+            .cid;
+        worker.publish(&cid)?;
         kill_point!("adapter-saved");
 
         let before = trained.heldout_before.unwrap_or(trained.loss_before);

@@ -6,6 +6,7 @@ mod cost;
 mod doors;
 #[cfg(feature = "kill-points")]
 mod kills;
+mod licensed;
 mod refusals;
 mod reveals;
 mod whole;
