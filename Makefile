@@ -10,7 +10,7 @@ export OPENLEDGER_NODE ?= $(CARGO_TARGET_DIR)/release/openledger-node
 ENV := source "$${OPENLEDGER_ENV:-$${XDG_CACHE_HOME:-$$HOME/.cache}/openledger/env}"
 
 # Every target is a command, none a file.
-.PHONY: $(shell sed -nE 's/^([a-z-]+):.*/\1/p' $(firstword $(MAKEFILE_LIST)))
+.PHONY: $(shell sed -nE 's/^([a-z-]+):.*/\1/p' $(firstword $(MAKEFILE_LIST))) committee
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 26
@@ -78,6 +78,9 @@ net-equivocation: build ## The same session key run twice
 
 lies: build ## Every kind of lie told by a worker on a development node, caught by a watcher; LIES="score withheld" tells those
 	@DEMO_DIR=.lies node tests/lies/dev.mjs
+
+committee: build ## A lie that only recomputing finds: an audit draws it, a committee of five judges it (ten minutes)
+	@DEMO_DIR=.committee node tests/lies/committee.mjs
 
 net-lies: build ## The same on four validators with eight light workers, the honest paid to the planck
 	@scripts/net.sh lies
