@@ -6,6 +6,7 @@ use codec::{Decode, Encode};
 use openledger_attribution::{
     batch::{BatchHeader, ChannelLeaf, CreditLeaf, CreditsHeader},
     committee::{vote_hash, Claim, Computed, Subject, Vote},
+    hash::keccak,
     tree::{Range, Root, Tree},
     verdict::{self, AuditDraw, BatchFacts, Reveal, RevealFacts, Wanted},
     wire::Object,
@@ -37,7 +38,7 @@ const WINDOW: u32 = 5;
 /// Blocks of an epoch.
 const EPOCH: u32 = 8;
 pub(crate) const MIN_CREDIT: u128 = 1_000;
-/// What is drawn for every sampled batch.
+/// What is drawn for every audit.
 pub(crate) const RANDOMNESS: Hash = [0x3d; 32];
 
 #[derive(Clone, Default, Encode, Decode)]
@@ -47,6 +48,9 @@ struct State {
     /// Every call that succeeded, as pallet and call.
     done: Vec<(u8, u8)>,
     refused: u32,
+    /// Whether a call is being applied: what it wrote so far is not kept alone.
+    #[codec(skip)]
+    is_applying: bool,
 }
 
 pub(crate) struct FakeChain {
@@ -54,7 +58,25 @@ pub(crate) struct FakeChain {
     file: Option<PathBuf>,
     /// Blocks of a batch's window.
     pub(crate) window: AtomicU32,
+    /// Held by the call that is being applied.
+    calls: Mutex<()>,
     state: Mutex<State>,
+}
+
+/// What is drawn for a sampled batch: its even draws fall near the beginning, its odd ones near the end. A header's hash is random
+/// by the signatures in it, so one draw for all would pick other answers each time.
+pub(crate) fn alternating(header: &BatchHeader) -> Hash {
+    let fifth = header.receipts.sum / 5;
+    let falls = |randomness: &Hash| {
+        (0..header.draws).all(|n| match (n % 2, header.draw(randomness, n)) {
+            (0, place) => place < fifth,
+            (_, place) => place >= header.receipts.sum - fifth,
+        })
+    };
+    (0u64..)
+        .map(|n| keccak(&[&RANDOMNESS, &n.to_be_bytes()]))
+        .find(falls)
+        .unwrap()
 }
 
 fn refuse<T>(why: &str) -> Result<T> {
@@ -76,6 +98,7 @@ impl FakeChain {
             account,
             file,
             window: AtomicU32::new(WINDOW),
+            calls: Mutex::new(()),
             state: Mutex::new(state),
         }
     }
@@ -89,7 +112,7 @@ impl FakeChain {
     }
 
     fn save(&self, state: &State) {
-        if let Some(file) = &self.file {
+        if let (Some(file), false) = (&self.file, state.is_applying) {
             let new = file.with_extension("new");
             std::fs::write(&new, state.encode()).unwrap();
             std::fs::rename(&new, file).unwrap();
@@ -140,7 +163,10 @@ impl FakeChain {
             .count()
     }
 
+    /// Applies a call as a whole, also for a process that is killed meanwhile.
     fn apply(&self, call: &[u8]) -> Result<()> {
+        let _alone = self.calls.lock().unwrap();
+        self.lock().is_applying = true;
         let mut args = &call[2..];
         let done = match (call[0], call[1]) {
             (95, 0) => {
@@ -182,6 +208,7 @@ impl FakeChain {
             other => panic!("the worker called {other:?}"),
         };
         let mut state = self.lock();
+        state.is_applying = false;
         state.number += 1;
         match done {
             Ok(()) => state.done.push((call[0], call[1])),
@@ -282,8 +309,9 @@ impl FakeChain {
         if self.get::<u64>(last_epoch()).unwrap_or(0) < epoch + 2 {
             return refuse("not drawn");
         }
+        let batch: Batch<Account> = self.get(storage::batch(id)).unwrap();
         let drawn = Sample::Drawn {
-            randomness: RANDOMNESS,
+            randomness: alternating(&batch.header),
             until: self.number() + 1_000,
         };
         self.put(storage::sample(id), &drawn);
@@ -339,7 +367,10 @@ impl FakeChain {
             chain_id: CHAIN_ID,
             submitted: batch.submitted.into(),
             minimum: MIN_CREDIT,
-            randomness: batch.header.is_sampled().then_some(RANDOMNESS),
+            randomness: match self.get(storage::sample(id)) {
+                Some(Sample::Answered { randomness, .. }) => Some(randomness),
+                _ => None,
+            },
             batch: &batch.header,
             credits: Some(&batch.credits),
             index: &index.header,

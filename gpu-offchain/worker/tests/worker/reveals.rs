@@ -1,7 +1,7 @@
 //! Requests for data: all that can be asked for is shown, unasked, once each.
 
 use crate::{
-    chain::RANDOMNESS,
+    chain::alternating,
     world::{read_wire, World, GENERATION, MODEL},
 };
 use openledger_attribution::{
@@ -184,8 +184,9 @@ fn of_a_sampled_batch_what_is_drawn_is_attributed_and_shown() {
     let draws: Vec<DrawLeaf> = read_wire(&trees["draws"]);
     assert_eq!((batch.header.draws, draws.len()), (DRAWS, usize::from(DRAWS)));
     let tree = Tree::new(&receipts).unwrap();
+    let randomness = alternating(&batch.header);
     for (n, draw) in (0u16..).zip(&draws) {
-        let place = batch.header.draw(&RANDOMNESS, n);
+        let place = batch.header.draw(&randomness, n);
         let before = tree.prefix(draw.receipt).unwrap();
         let fee = receipts[draw.receipt as usize].fee;
         assert!(
