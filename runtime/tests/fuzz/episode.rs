@@ -27,6 +27,8 @@ pub(crate) struct Tally {
     pub(crate) reads: u64,
     pub(crate) writes: u64,
     pub(crate) used: u64,
+    /// Heaviest weight that a try declared, its base's and extensions' included.
+    pub(crate) declared: Weight,
     /// Bytes read beyond what the weight declares, at most.
     pub(crate) bytes_over: u64,
     /// Bytes that one success leaves in the state, least and most, where they were measured.
@@ -39,6 +41,7 @@ impl Tally {
         self.done += of.done;
         self.refused += of.refused;
         self.invalid += of.invalid;
+        self.declared = self.declared.max(of.declared);
         self.bytes_over = self.bytes_over.max(of.bytes_over);
         if of.used > self.used {
             (self.reads, self.writes, self.used) = (of.reads, of.writes, of.used);
@@ -114,6 +117,7 @@ impl Episode {
             .get_dispatch_info()
             .total_weight()
             .saturating_add(base);
+        tally.declared = tally.declared.max(declared);
         let before = (self.measures && is_own(place.0) && tally.done < MEASURED).then(growth::bytes);
         counting::start();
         let outcome = Executive::apply_extrinsic(transaction);

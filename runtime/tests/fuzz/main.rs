@@ -41,7 +41,7 @@ fn fresh() -> u64 {
 
 fn print(tallies: &Tallies) {
     println!(
-        "{:<44} done refused invalid | reads writes db ‰ | bytes left",
+        "{:<44}   done refused invalid | reads writes  db ‰ | µs of weight, at most | bytes left",
         "call"
     );
     for ((pallet, call), tally) in tallies {
@@ -53,12 +53,14 @@ fn print(tallies: &Tallies) {
             writes,
             used,
             bytes,
+            declared,
             ..
         } = tally;
         let name = format!("{pallet}.{call}");
         let bytes = bytes.map_or(String::new(), |(least, most)| format!("{least} to {most}"));
+        let heaviest = declared.ref_time() / 1_000_000;
         println!(
-            "{name:<44} {done:>6} {refused:>6} {invalid:>6} | {reads:>5} {writes:>5} {used:>5} | {bytes}"
+            "{name:<44} {done:>6} {refused:>7} {invalid:>7} | {reads:>5} {writes:>6} {used:>5} | {heaviest:>21} | {bytes}"
         );
     }
 }
