@@ -3,13 +3,18 @@
 use crate::{
     args,
     context::{money, name, random, short, text_of, Context},
-    files, review,
+    files,
+    keys::{self, Keys},
+    review,
     wire::{bytes_of_field, hex_of},
     Error, Result,
 };
 use openledger_attribution::record::{reservation, VersionLeaf};
 use openledger_chain::{ss58, Chain, Head, Included, Read};
-use openledger_content::{version_leaves, version_root, Bundle, Cid, Contribution as Part, Record};
+use openledger_content::{
+    is_licensed, version_leaves, version_root, Bundle, Cid, Contribution as Part, Label, Purpose, Record,
+    SealedHead,
+};
 use openledger_protocol::{
     calls,
     datanets::{Contribution, Curation, Datanet, Standing, Version},
@@ -222,12 +227,35 @@ pub async fn contribute(context: &Context, command: args::Contribute) -> Result<
     let account = key.account();
 
     // The bytes first: a contribution that nobody can fetch is worth nothing.
-    let cid = context.worker().put(&bundle.encode())?;
+    let datanet = chain
+        .read::<Datanet<Account>>(storage::datanet(command.datanet), Head::Best)
+        .await?
+        .found(format_args!("Datanet {}", command.datanet))?
+        .value;
+    let worker = context.worker();
+    let (bytes, how) = if is_licensed(&datanet.licence) {
+        let label = Label {
+            datanet: command.datanet,
+            version: datanet.versions,
+            keeper: crate::channels::worker_account(context)?,
+        };
+        let own = keys::ask(
+            &worker,
+            &chain,
+            &key,
+            &label,
+            Purpose::Contribute(bundle.root_hash()?),
+        )?;
+        (bundle.seal_under(&own, &label)?, "sealed and stored")
+    } else {
+        (bundle.encode(), "stored")
+    };
+    let cid = worker.put(&bytes)?;
     context.say(format!(
-        "{} records, {} bytes, stored at {} as {cid}",
+        "{} records, {} bytes, {how} at {} as {cid}",
         root.count,
         root.sum,
-        context.worker().url()
+        worker.url()
     ));
 
     // The salt is written down before it is committed to: without it the reservation's deposit waits until it runs out. And a
@@ -356,15 +384,25 @@ async fn publish(context: &Context, command: &args::Publish) -> Result<()> {
         )));
     }
     let worker = context.worker();
+    let mut keys = Keys::new(&chain, &key);
     let mut bundles = Vec::with_capacity(accepted.len());
     // Of two with the same record the one reserved earlier is first; of two in one block, the one with the smaller number.
     accepted.sort_by_key(|(number, c)| (c.reserved, *number));
     for (number, c) in &accepted {
-        let bundle = Bundle::decode(&worker.content(&Cid::from_bytes(&c.cid)?)?)?;
-        bundle
-            .verify(&c.records)
-            .map_err(|e| Error::other(format!("contribution {number}: {e}")))?;
-        bundles.push(bundle);
+        let bytes = worker.content(&Cid::from_bytes(&c.cid)?)?;
+        let bundle = if SealedHead::is_sealed(&bytes) {
+            let label = *SealedHead::read(&bytes)?.label();
+            if label.datanet != id {
+                return Err(Error::other(format!(
+                    "contribution {number} is sealed for Datanet {}, not {id}: nobody can be given its key",
+                    label.datanet
+                )));
+            }
+            Bundle::unseal(keys.get(&label).await?, &c.contributor, &bytes, &c.records)
+        } else {
+            Bundle::decode(&bytes).and_then(|bundle| bundle.verify(&c.records).map(|()| bundle))
+        };
+        bundles.push(bundle.map_err(|e| Error::other(format!("contribution {number}: {e}")))?);
     }
     let parts: Vec<Part<'_>> = (0u64..)
         .zip(accepted.iter().zip(&bundles))

@@ -22,6 +22,7 @@ pub mod error;
 pub mod evidence;
 pub mod explain;
 pub mod files;
+pub mod keys;
 pub mod models;
 pub mod pay;
 pub mod proof;

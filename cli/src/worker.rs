@@ -128,24 +128,55 @@ impl Worker {
         serde_json::from_slice(&body).map_err(|e| self.wrong(path, e))
     }
 
-    /// Stores a block of content, and returns its identifier.
+    /// Stores a file as content, in blocks, and returns its identifier.
     pub fn put(&self, bytes: &[u8]) -> Result<Cid> {
-        let cid = Cid::of(bytes);
-        let path = format!("/v1/content/{cid}");
-        let response = self
-            .agent
-            .put(format!("{}{path}", self.url))
-            .header("content-type", "application/octet-stream")
-            .send(bytes);
-        self.answer(&path, response)?;
-        Ok(cid)
+        let blocks = openledger_content::blocks(bytes);
+        let (root, _) = blocks
+            .last()
+            .ok_or_else(|| Error::other("a file without a block"))?;
+        for (cid, block) in &blocks {
+            // The last one names the others, and the file.
+            let part = if cid == root { "" } else { "?part=1" };
+            let path = format!("/v1/content/{cid}{part}");
+            let response = self
+                .agent
+                .put(format!("{}{path}", self.url))
+                .header("content-type", "application/octet-stream")
+                .send(&block[..]);
+            self.answer(&path, response)?;
+        }
+        Ok(*root)
     }
 
-    /// A block of content. Whoever serves it, it is the identifier's.
+    /// A file of content. Whoever serves it, it is the identifier's.
     pub fn content(&self, cid: &Cid) -> Result<Vec<u8>> {
-        let bytes = self.bytes(&format!("/v1/content/{cid}"))?;
-        openledger_content::verify(cid, &bytes)?;
+        let mut bytes = Vec::new();
+        let mut ahead = vec![*cid];
+        while let Some(cid) = ahead.pop() {
+            let block = self.bytes(&format!("/v1/content/{cid}"))?;
+            openledger_content::verify(&cid, &block)?;
+            let parts = openledger_content::parts(&cid, &block)?;
+            if parts.is_empty() {
+                bytes.extend(block);
+            }
+            if bytes.len() as u64 > MOST {
+                return Err(self.wrong(cid, format!("the file is over {MOST} bytes")));
+            }
+            ahead.extend(parts.into_iter().rev());
+        }
         Ok(bytes)
+    }
+
+    /// `POST` of JSON, answered with JSON.
+    pub fn post(&self, path: &str, body: &Value) -> Result<Value> {
+        let request = self
+            .agent
+            .post(format!("{}{path}", self.url))
+            .header("content-type", "application/json");
+        let mut response = self.answer(path, request.send(body.to_string()))?;
+        let body = response.body_mut().with_config().limit(MOST).read_to_vec();
+        let body = body.map_err(|e| self.wrong(path, e))?;
+        serde_json::from_slice(&body).map_err(|e| self.wrong(path, e))
     }
 
     /// Posts JSON and reads the answer line by line as it comes.

@@ -5,7 +5,10 @@
 //! that IPFS programs read such files; with their present defaults they give a file the same CID.
 //! <https://specs.ipfs.tech/unixfs/>, <https://ipld.io/specs/codecs/dag-pb/spec/>
 
-use crate::{Cid, Codec, Error, Result, Store};
+use crate::{
+    protobuf::{field, number, Fields, Value},
+    Cid, Codec, Error, Result, Store,
+};
 use std::{
     collections::{BTreeSet, VecDeque},
     io::{Read, Write},
@@ -53,27 +56,6 @@ struct Part {
     weight: u64,
 }
 
-fn varint(mut value: u64, out: &mut Vec<u8>) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-}
-
-/// A field of a protobuf message whose type is bytes.
-fn field(number: u8, bytes: &[u8], out: &mut Vec<u8>) {
-    out.push(number << 3 | 2);
-    varint(bytes.len() as u64, out);
-    out.extend_from_slice(bytes);
-}
-
-/// A field whose type is a number.
-fn number(field: u8, value: u64, out: &mut Vec<u8>) {
-    out.push(field << 3);
-    varint(value, out);
-}
-
 /// The block of a node with these parts.
 fn encode(parts: &[Part]) -> Vec<u8> {
     let mut out = Vec::new();
@@ -93,45 +75,6 @@ fn encode(parts: &[Part]) -> Vec<u8> {
     }
     field(1, &file, &mut out);
     out
-}
-
-/// Fields of a protobuf message: number and value, which is a number or bytes.
-struct Fields<'a>(&'a [u8]);
-
-enum Value<'a> {
-    Number(u64),
-    Bytes(&'a [u8]),
-}
-
-impl<'a> Fields<'a> {
-    fn varint(&mut self) -> Option<u64> {
-        let mut value = 0u64;
-        for shift in (0..64).step_by(7) {
-            let (byte, rest) = self.0.split_first()?;
-            self.0 = rest;
-            let bits = u64::from(byte & 0x7F);
-            value |= bits.checked_shl(shift).filter(|moved| moved >> shift == bits)?;
-            if byte & 0x80 == 0 {
-                return Some(value);
-            }
-        }
-        None
-    }
-
-    fn next(&mut self) -> Option<(u64, Value<'a>)> {
-        let head = self.varint()?;
-        let value = match head & 7 {
-            0 => Value::Number(self.varint()?),
-            2 => {
-                let length = usize::try_from(self.varint()?).ok()?;
-                let (bytes, rest) = self.0.split_at_checked(length)?;
-                self.0 = rest;
-                Value::Bytes(bytes)
-            }
-            _ => return None,
-        };
-        Some((head >> 3, value))
-    }
 }
 
 /// What a block says about a file: bytes in it, then parts.
@@ -203,6 +146,52 @@ pub(crate) fn decode(cid: &Cid, block: &[u8]) -> Result<Node> {
         parts: links.into_iter().zip(sizes).collect(),
         bytes: sum,
     })
+}
+
+/// The blocks that a node lists, in their order; a leaf lists none.
+///
+/// Errors: [`Error::Node`], if it is neither a leaf nor a node of a file.
+pub fn parts(cid: &Cid, block: &[u8]) -> Result<Vec<Cid>> {
+    match cid.codec() {
+        Codec::Raw => Ok(Vec::new()),
+        Codec::DagPb => Ok(decode(cid, block)?
+            .parts
+            .into_iter()
+            .map(|(cid, _)| cid)
+            .collect()),
+    }
+}
+
+/// The blocks of a file in memory as [`Store::ingest`] makes them, each after what it lists: the last one is the
+/// file's. What has at most [`LEAF`] bytes is one block.
+pub fn blocks(bytes: &[u8]) -> Vec<(Cid, Vec<u8>)> {
+    // An empty file has one empty leaf.
+    let leaves: Vec<&[u8]> = if bytes.is_empty() {
+        vec![bytes]
+    } else {
+        bytes.chunks(LEAF).collect()
+    };
+    let mut all: Vec<(Cid, Vec<u8>)> = leaves.iter().map(|leaf| (Cid::of(leaf), leaf.to_vec())).collect();
+    let part = |(cid, leaf): &(Cid, Vec<u8>)| Part {
+        cid: *cid,
+        bytes: leaf.len() as u64,
+        weight: leaf.len() as u64,
+    };
+    let mut level: Vec<Part> = all.iter().map(part).collect();
+    while level.len() > 1 {
+        let close = |parts: &[Part]| {
+            let block = encode(parts);
+            let part = Part {
+                cid: Cid::with(Codec::DagPb, &block),
+                bytes: parts.iter().map(|part| part.bytes).sum(),
+                weight: parts.iter().map(|part| part.weight).sum::<u64>() + block.len() as u64,
+            };
+            all.push((part.cid, block));
+            part
+        };
+        level = level.chunks(WIDTH).map(close).collect();
+    }
+    all
 }
 
 /// A leaf on its way to the disk, and where to tell its CID.
@@ -298,9 +287,35 @@ impl Store {
         })
     }
 
+    /// The bytes of a file that is here, if they are at most `most`.
+    ///
+    /// Errors: [`Error::TooLarge`]; blocks that are missing or corrupted.
+    pub fn whole(&self, cid: &Cid, most: u64) -> Result<Vec<u8>> {
+        let mut file = self.file(cid)?;
+        if file.len() > most {
+            return Err(Error::TooLarge {
+                cid: *cid,
+                bytes: file.len(),
+                most,
+            });
+        }
+        let mut bytes = Vec::new();
+        file.copy_to(&mut bytes)?;
+        Ok(bytes)
+    }
+
     /// All blocks of a file that are here, each once, and those that are missing or corrupted. What lies below a
     /// missing node shows when it is here.
     pub fn blocks_of(&self, cid: &Cid) -> Result<Blocks> {
+        self.blocks_below(cid, true)
+    }
+
+    /// The same, of leaves only whether they are here: they are not read, so a corrupted one counts as here.
+    pub fn outline(&self, cid: &Cid) -> Result<Blocks> {
+        self.blocks_below(cid, false)
+    }
+
+    fn blocks_below(&self, cid: &Cid, are_leaves_read: bool) -> Result<Blocks> {
         let mut seen = BTreeSet::new();
         let mut blocks = Blocks::default();
         let mut ahead = vec![(*cid, 0)];
@@ -310,6 +325,13 @@ impl Store {
             }
             if depth > MAX_DEPTH {
                 return Err(too_deep(&cid));
+            }
+            if !are_leaves_read && cid.codec() == Codec::Raw {
+                match self.has(&cid) {
+                    true => blocks.here.push(cid),
+                    false => blocks.wanted.push(cid),
+                }
+                continue;
             }
             match self.get(&cid) {
                 Ok(block) => {
@@ -526,6 +548,28 @@ impl Read for StoredFile<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn blocks_in_memory_are_those_on_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        for size in [0, 1, LEAF, LEAF + 1, 3 * LEAF] {
+            let bytes: Vec<u8> = (0..size).map(|n| (n / 7) as u8).collect();
+            let made = store.ingest(bytes.as_slice()).unwrap();
+            let chopped = blocks(&bytes);
+            assert_eq!(chopped.last().unwrap().0, made.cid, "{size}");
+            assert_eq!(chopped.len() as u64, made.blocks, "{size}");
+            assert_eq!(store.whole(&made.cid, size as u64).unwrap(), bytes);
+            for (cid, block) in &chopped {
+                assert_eq!(store.get(cid).unwrap(), *block, "{size}");
+                assert!(parts(cid, block).unwrap().iter().all(|part| store.has(part)));
+            }
+            if size > 0 {
+                let refused = store.whole(&made.cid, size as u64 - 1);
+                assert!(matches!(refused, Err(Error::TooLarge { .. })), "{size}");
+            }
+        }
+    }
 
     /// With narrow nodes, as a file of terabytes has with wide ones.
     #[test]

@@ -100,6 +100,16 @@ pub enum Error {
         /// What is wrong with it.
         what: String,
     },
+    /// A file over what is asked for.
+    #[error("file {cid} has {bytes} bytes and {most} is the limit: it is not what was expected, or the limit is too low")]
+    TooLarge {
+        /// The file.
+        cid: Cid,
+        /// Its bytes.
+        bytes: u64,
+        /// The limit.
+        most: u64,
+    },
     /// A block that is on the block list.
     #[error("block {0} is on this store's block list: `content deny --undo` takes it off")]
     Denied(Cid),

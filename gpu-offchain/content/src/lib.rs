@@ -40,10 +40,12 @@ mod dag;
 pub mod durable;
 mod error;
 mod family;
+mod keys;
 mod marks;
 mod parquet;
 mod pdf;
 mod proof;
+pub mod protobuf;
 mod read;
 mod record;
 pub mod sandbox;
@@ -56,15 +58,17 @@ mod version;
 pub use bundle::{Bundle, MAX_RECORDS};
 pub use canonical::{canonical, is_canonical};
 pub use cid::{verify, Cid, Codec};
-pub use dag::{Blocks, Ingested, StoredFile, LEAF, MAX_BLOCK, WIDTH};
+pub use dag::{blocks, parts, Blocks, Ingested, StoredFile, LEAF, MAX_BLOCK, WIDTH};
 pub use error::{Error, Result};
 pub use family::{Families, Signature, BANDS, LIKENESS, PERMUTATIONS, ROWS};
+pub use keys::{is_licensed, KeyRequest, Purpose};
 pub use marks::Shared;
 pub use proof::check_held;
 pub use read::{read_file, read_file_with, read_folder, read_records, Format};
 pub use record::{content_hash, split, Record, MAX_RECORD_BYTES};
 pub use seal::{
-    open_bytes, seal_bytes, ContentKey, Identity, Recipient, SealedHead, SEALED_CHUNK, SEALED_HEAD,
+    open_bytes, read_secret, seal_bytes, write_secret, ContentKey, Identity, Label, Recipient, SealedHead,
+    SEALED_CHUNK, SEALED_HEAD,
 };
 pub use store::Store;
 pub use version::{version_leaves, version_root, Contribution};

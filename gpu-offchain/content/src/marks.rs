@@ -8,6 +8,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::PathBuf,
+    time::SystemTime,
 };
 
 const MAGIC: &[u8; 9] = b"OLBLOCKS\x01";
@@ -42,14 +43,14 @@ impl Shared {
 }
 
 impl Store {
-    /// Shares a file that is here whole.
+    /// Shares a file that is here whole, as far as that shows without reading it: who reads a leaf checks it.
     ///
-    /// Errors: [`Error::Denied`], and blocks that are missing or corrupted.
+    /// Errors: [`Error::Denied`], and blocks that are missing.
     pub fn publish(&self, cid: &Cid) -> Result<()> {
         if self.shared()?.denies(cid) {
             return Err(Error::Denied(*cid));
         }
-        let blocks = self.blocks_of(cid)?;
+        let blocks = self.outline(cid)?;
         if let Some(wanted) = blocks.wanted.first() {
             return Err(Error::Missing(*wanted));
         }
@@ -86,6 +87,16 @@ impl Store {
             public: public.into_values().flatten().collect(),
             denied,
         })
+    }
+
+    /// When what may leave the store changed last, none if nothing ever was listed. Two changes may have one time.
+    pub fn shared_since(&self) -> Option<SystemTime> {
+        let changed = |list| {
+            fs::metadata(self.dir().join(list))
+                .and_then(|about| about.modified())
+                .ok()
+        };
+        changed("public").max(changed("denied"))
     }
 
     /// Files on the block list.

@@ -1,20 +1,30 @@
-//! Licensed content: one random key a Datanet version, under which everything of it is encrypted.
+//! Licensed content: one random key a Datanet version, from which everything of it is encrypted.
 //!
 //! What is stored and named by its CID is the sealed blob: `OLSEALED`, version (u8, 1), chunk size (u32), bytes of
-//! the plaintext (u64), a random prefix (12 bytes); then for each chunk its ciphertext and a tag of 16 bytes. Chunk
+//! the plaintext (u64), a random prefix (12 bytes), then the [`Label`]: Datanet (u64), version (u32), the account that
+//! keeps the key (32 bytes); then for each chunk its ciphertext and a tag of 16 bytes. Chunk
 //! `n` is under XChaCha20-Poly1305 with the nonce prefix ‖ n (u32) ‖ 7 zero bytes ‖ 1 if it is the last one, and the
 //! head as associated data. Numbers are big-endian. Chunks therefore cannot be moved, left out or taken from
 //! another blob, and a range is checked by its chunks alone. Roots stay those of the plaintext: whoever decrypts
 //! checks the bundle against the chain as if it had come open.
 //!
-//! The key travels in sealed boxes (X25519, XSalsa20-Poly1305, as libsodium has them), one a recipient.
+//! A contribution is sealed under a key of its own that follows from the version's
+//! ([`ContentKey::for_contribution`]): its contributor learns no other, and whoever has the version's has all. Which
+//! version: the next to be published when the contribution is brought, so that a version's readers need the keys of the
+//! versions up to it.
+//!
+//! A key travels in sealed boxes (X25519, XSalsa20-Poly1305, as libsodium has them), one a recipient.
 
 use crate::{store::sync_folder, Bundle, Error, Result};
 use chacha20poly1305::{
     aead::{Aead, KeyInit, Payload},
     Key, XChaCha20Poly1305, XNonce,
 };
-use openledger_attribution::tree::Root;
+use openledger_attribution::{
+    hash::{keccak, Account, Hash},
+    record::RecordLeaf,
+    tree::Root,
+};
 use std::{
     fs::{self, OpenOptions},
     io::{Read, Write},
@@ -30,7 +40,7 @@ const MAGIC: &[u8; 9] = b"OLSEALED\x01";
 pub const SEALED_CHUNK: usize = 1 << 16;
 
 /// Bytes of the head of a sealed blob.
-pub const SEALED_HEAD: usize = 9 + 4 + 8 + 12;
+pub const SEALED_HEAD: usize = 9 + 4 + 8 + 12 + 8 + 4 + 32;
 
 const TAG: usize = 16;
 
@@ -73,6 +83,17 @@ impl ContentKey {
     /// A new one.
     pub fn random() -> Result<Self> {
         Ok(Self(Zeroizing::new(random()?)))
+    }
+
+    /// The key of one contribution under this version's key: of these records, by their contributor.
+    pub fn for_contribution(&self, contributor: &Account, records: &Hash) -> Self {
+        let parts: [&[u8]; 4] = [
+            b"openledger contribution key",
+            self.0.as_slice(),
+            contributor,
+            records,
+        ];
+        Self(Zeroizing::new(keccak(&parts)))
     }
 
     /// Writes it to a new file that its owner alone may read.
@@ -151,7 +172,10 @@ fn other_box() -> Error {
     seal("this box is not for this identity, or is damaged: ask the holder for another")
 }
 
-fn write_secret(path: &Path, secret: &[u8; 32]) -> Result<()> {
+/// Writes 32 secret bytes to a new file that its owner alone may read.
+///
+/// Errors: a file is there already, which is never overwritten.
+pub fn write_secret(path: &Path, secret: &[u8; 32]) -> Result<()> {
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -168,7 +192,10 @@ fn write_secret(path: &Path, secret: &[u8; 32]) -> Result<()> {
     }
 }
 
-fn read_secret(path: &Path) -> Result<Zeroizing<[u8; 32]>> {
+/// Reads them back.
+///
+/// Errors: others may read or write the file, or it holds no such secret.
+pub fn read_secret(path: &Path) -> Result<Zeroizing<[u8; 32]>> {
     let about = fs::metadata(path).map_err(Error::io(path))?;
     let mode = about.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
@@ -191,11 +218,23 @@ fn read_secret(path: &Path) -> Result<Zeroizing<[u8; 32]>> {
     Ok(Zeroizing::new(bytes.as_slice().try_into().map_err(|_| flaw())?))
 }
 
+/// Whose content a sealed blob is, and who can give the key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Label {
+    /// The Datanet.
+    pub datanet: u64,
+    /// The version whose key it is.
+    pub version: u32,
+    /// The worker that keeps the key.
+    pub keeper: Account,
+}
+
 /// The head of a sealed blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SealedHead {
     bytes: u64,
     prefix: [u8; 12],
+    label: Label,
 }
 
 impl SealedHead {
@@ -211,7 +250,10 @@ impl SealedHead {
         })?;
         let (chunk, rest) = rest.split_first_chunk::<4>().ok_or_else(|| flaw("too short"))?;
         let (bytes, rest) = rest.split_first_chunk::<8>().ok_or_else(|| flaw("too short"))?;
-        let (prefix, _) = rest.split_first_chunk::<12>().ok_or_else(|| flaw("too short"))?;
+        let (prefix, rest) = rest.split_first_chunk::<12>().ok_or_else(|| flaw("too short"))?;
+        let (datanet, rest) = rest.split_first_chunk::<8>().ok_or_else(|| flaw("too short"))?;
+        let (version, rest) = rest.split_first_chunk::<4>().ok_or_else(|| flaw("too short"))?;
+        let (keeper, _) = rest.split_first_chunk::<32>().ok_or_else(|| flaw("too short"))?;
         if u32::from_be_bytes(*chunk) as usize != SEALED_CHUNK {
             return Err(flaw("their chunks are of another size"));
         }
@@ -222,12 +264,41 @@ impl SealedHead {
         Ok(Self {
             bytes,
             prefix: *prefix,
+            label: Label {
+                datanet: u64::from_be_bytes(*datanet),
+                version: u32::from_be_bytes(*version),
+                keeper: *keeper,
+            },
         })
+    }
+
+    /// Whether a blob starts as a sealed one does.
+    pub fn is_sealed(blob: &[u8]) -> bool {
+        blob.starts_with(MAGIC)
+    }
+
+    /// Whose it is.
+    pub fn label(&self) -> &Label {
+        &self.label
     }
 
     fn write(&self) -> Vec<u8> {
         let chunk = (SEALED_CHUNK as u32).to_be_bytes();
-        [MAGIC, &chunk[..], &self.bytes.to_be_bytes(), &self.prefix].concat()
+        let Label {
+            datanet,
+            version,
+            keeper,
+        } = &self.label;
+        let parts: [&[u8]; 7] = [
+            MAGIC,
+            &chunk,
+            &self.bytes.to_be_bytes(),
+            &self.prefix,
+            &datanet.to_be_bytes(),
+            &version.to_be_bytes(),
+            keeper,
+        ];
+        parts.concat()
     }
 
     /// Bytes of the plaintext.
@@ -320,10 +391,11 @@ impl SealedHead {
 }
 
 /// Encrypts a blob. Twice the same gives two different ones.
-pub fn seal_bytes(key: &ContentKey, plain: &[u8]) -> Result<Vec<u8>> {
+pub fn seal_bytes(key: &ContentKey, label: &Label, plain: &[u8]) -> Result<Vec<u8>> {
     let head = SealedHead {
         bytes: plain.len() as u64,
         prefix: random()?,
+        label: *label,
     };
     let aad = head.write();
     // Refuses what has too many chunks.
@@ -350,15 +422,21 @@ pub fn open_bytes(key: &ContentKey, blob: &[u8]) -> Result<Vec<u8>> {
 }
 
 impl Bundle {
-    /// The contribution's blob, encrypted.
-    pub fn seal(&self, key: &ContentKey) -> Result<Vec<u8>> {
-        let plain = Zeroizing::new(self.encode());
-        seal_bytes(key, &plain)
+    /// The contribution's blob, encrypted under its own key of the version's.
+    pub fn seal(&self, version: &ContentKey, label: &Label, contributor: &Account) -> Result<Vec<u8>> {
+        self.seal_under(&version.for_contribution(contributor, &self.root_hash()?), label)
     }
 
-    /// The contribution in an encrypted blob, checked against its root on the chain.
-    pub fn unseal(key: &ContentKey, blob: &[u8], expected: &Root) -> Result<Self> {
-        let plain = Zeroizing::new(open_bytes(key, blob)?);
+    /// The same by the contributor, who was given the contribution's own key.
+    pub fn seal_under(&self, own: &ContentKey, label: &Label) -> Result<Vec<u8>> {
+        let plain = Zeroizing::new(self.encode());
+        seal_bytes(own, label, &plain)
+    }
+
+    /// The contribution in an encrypted blob, opened with its version's key and checked against its root on the chain.
+    pub fn unseal(version: &ContentKey, contributor: &Account, blob: &[u8], expected: &Root) -> Result<Self> {
+        let own = version.for_contribution(contributor, &expected.hash::<RecordLeaf>());
+        let plain = Zeroizing::new(open_bytes(&own, blob)?);
         let bundle = Self::decode(&plain)?;
         bundle.verify(expected)?;
         Ok(bundle)

@@ -4,9 +4,17 @@ mod common;
 
 use common::{seed, sentences, text, Rng};
 use openledger_content::{
-    open_bytes, seal_bytes, Bundle, ContentKey, Identity, Record, SealedHead, SEALED_CHUNK, SEALED_HEAD,
+    open_bytes, seal_bytes, Bundle, ContentKey, Identity, Label, Record, SealedHead, SEALED_CHUNK,
+    SEALED_HEAD,
 };
 use std::{fs, os::unix::fs::PermissionsExt};
+
+const LABEL: Label = Label {
+    datanet: 7,
+    version: 2,
+    keeper: [5; 32],
+};
+const CONTRIBUTOR: [u8; 32] = [1; 32];
 
 #[test]
 fn what_is_sealed_opens_whole_and_in_ranges() {
@@ -22,12 +30,14 @@ fn what_is_sealed_opens_whole_and_in_ranges() {
         200_001,
     ] {
         let plain = rng.bytes(size);
-        let sealed = seal_bytes(&key, &plain).unwrap();
-        assert_ne!(sealed, seal_bytes(&key, &plain).unwrap());
+        let sealed = seal_bytes(&key, &LABEL, &plain).unwrap();
+        assert_ne!(sealed, seal_bytes(&key, &LABEL, &plain).unwrap());
         assert_eq!(open_bytes(&key, &sealed).unwrap(), plain);
         assert!(open_bytes(&ContentKey::random().unwrap(), &sealed).is_err());
         let head = SealedHead::read(&sealed).unwrap();
         assert_eq!(head.len(), size as u64);
+        assert_eq!(*head.label(), LABEL);
+        assert!(SealedHead::is_sealed(&sealed) && !SealedHead::is_sealed(&plain));
         assert_eq!(
             head.sealed_range(0..size as u64),
             SEALED_HEAD as u64..sealed.len() as u64
@@ -51,7 +61,7 @@ fn changed_in_any_way_it_does_not_open() {
     let mut rng = Rng(seed());
     let key = ContentKey::random().unwrap();
     let plain = rng.bytes(3 * SEALED_CHUNK + 100);
-    let sealed = seal_bytes(&key, &plain).unwrap();
+    let sealed = seal_bytes(&key, &LABEL, &plain).unwrap();
     let chunk = SEALED_CHUNK + 16;
     let refused = |bytes: &[u8]| assert!(open_bytes(&key, bytes).is_err());
     // Every bit of the head, and some of the rest.
@@ -71,7 +81,7 @@ fn changed_in_any_way_it_does_not_open() {
     swapped[SEALED_HEAD..SEALED_HEAD + 2 * chunk].rotate_left(chunk);
     refused(&swapped);
     // A chunk of another blob under the same key.
-    let other = seal_bytes(&key, &plain).unwrap();
+    let other = seal_bytes(&key, &LABEL, &plain).unwrap();
     refused(&[&sealed[..SEALED_HEAD + chunk], &other[SEALED_HEAD + chunk..]].concat());
 }
 
@@ -82,13 +92,28 @@ fn the_root_of_a_sealed_bundle_is_that_of_its_plaintext() {
     let bundle = Bundle::new(records.collect()).unwrap();
     let other = Bundle::new(vec![Record::new("another").unwrap()]).unwrap();
     let key = ContentKey::random().unwrap();
-    let sealed = bundle.seal(&key).unwrap();
+    let sealed = bundle.seal(&key, &LABEL, &CONTRIBUTOR).unwrap();
     let words = bundle.records[0].text().as_bytes();
     assert!(!sealed.windows(words.len()).any(|window| window == words));
     let root = bundle.root().unwrap();
-    assert_eq!(Bundle::unseal(&key, &sealed, &root).unwrap(), bundle);
+    assert_eq!(
+        Bundle::unseal(&key, &CONTRIBUTOR, &sealed, &root).unwrap(),
+        bundle
+    );
+    assert!(Bundle::unseal(&key, &[2; 32], &sealed, &root).is_err());
     // Well sealed, but not what the chain names.
-    assert!(Bundle::unseal(&key, &other.seal(&key).unwrap(), &root).is_err());
+    let others = other.seal(&key, &LABEL, &CONTRIBUTOR).unwrap();
+    assert!(Bundle::unseal(&key, &CONTRIBUTOR, &others, &root).is_err());
+    let own = key.for_contribution(&CONTRIBUTOR, &bundle.root_hash().unwrap());
+    let planted = other.seal_under(&own, &LABEL).unwrap();
+    assert!(Bundle::unseal(&key, &CONTRIBUTOR, &planted, &root).is_err());
+    // Its contributor, who has its key alone, makes the same of it and can open nothing else.
+    let by_contributor = bundle.seal_under(&own, &LABEL).unwrap();
+    assert_eq!(
+        Bundle::unseal(&key, &CONTRIBUTOR, &by_contributor, &root).unwrap(),
+        bundle
+    );
+    assert!(open_bytes(&own, &others).is_err());
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use crate::{
     error::{Error, Result},
     formats::decode_version_list,
+    keys::Keyring,
     ledger::{self, Head, Ledger},
     units::Key,
 };
@@ -11,7 +12,7 @@ use openledger_attribution::{
     record::{RecordId, VersionLeaf},
 };
 pub use openledger_content::split;
-use openledger_content::{Bundle, Cid, Store};
+use openledger_content::{Bundle, Cid, SealedHead, Store};
 use openledger_influence::{Source, SourceRecord};
 use openledger_model::{Example, Tokenizer};
 use openledger_protocol::{datanets::Contribution, models::Generation, Account};
@@ -33,34 +34,56 @@ pub struct Dataset {
     pub versions: Vec<VersionData>,
 }
 
-/// The block behind a binary CID; a missing one is an error that says how to bring it.
-pub fn block(store: &Store, cid: &[u8], what: &str) -> Result<Vec<u8>> {
+/// Most bytes of a file that is read whole: a contribution, a version's list, an adapter.
+const MOST: u64 = 4 << 30;
+
+/// The file behind a binary CID; a missing block is an error that says how to bring it.
+pub fn file(store: &Store, cid: &[u8], what: &str) -> Result<Vec<u8>> {
     let cid = Cid::from_bytes(cid)
         .map_err(|error| Error::Hopeless(format!("{what} has a CID that is none: {error}")))?;
-    if !store.has(&cid) {
-        return Err(Error::NotReady(format!(
-            "{what} is not here: send its block with PUT /v1/content/{cid}"
-        )));
+    match store.whole(&cid, MOST) {
+        Ok(bytes) => Ok(bytes),
+        Err(openledger_content::Error::Missing(block)) => Err(Error::NotReady(format!(
+            "{what} is not here: send its block with PUT /v1/content/{block}, or connect to a worker that has it with --p2p-peer"
+        ))),
+        Err(openledger_content::Error::Corrupt(block)) => {
+            store.remove(&block)?;
+            Err(Error::NotReady(format!(
+                "block {block} of {what} was corrupted here and is gone: it is fetched again, or can be sent with PUT /v1/content/{block}"
+            )))
+        }
+        Err(error) => Err(error.into()),
     }
-    Ok(store.get(&cid)?)
 }
 
-/// A contribution's records, checked against its root on the chain.
+/// A contribution's records, decrypted if need be and checked against its root on the chain.
 pub async fn contribution(
     ledger: &dyn Ledger,
     store: &Store,
+    keys: &Keyring<'_>,
     id: u64,
     head: Head,
 ) -> Result<(Bundle, Contribution<Account>)> {
     let on_chain = ledger::contribution(ledger, id, head).await?;
-    let bytes = block(store, &on_chain.cid, &format!("contribution {id}"))?;
-    let bundle = Bundle::decode(&bytes)
-        .and_then(|bundle| bundle.verify(&on_chain.records).map(|()| bundle))
-        .map_err(|error| {
-            Error::Hopeless(format!(
-                "contribution {id} is not what its contributor registered: {error}"
-            ))
-        })?;
+    let bytes = file(store, &on_chain.cid, &format!("contribution {id}"))?;
+    let opened = if SealedHead::is_sealed(&bytes) {
+        let label = *SealedHead::read(&bytes)?.label();
+        if label.datanet != on_chain.datanet {
+            return Err(Error::Hopeless(format!(
+                "contribution {id} to Datanet {} is sealed for Datanet {}: reject it",
+                on_chain.datanet, label.datanet
+            )));
+        }
+        let key = keys.key(&label).await?;
+        Bundle::unseal(&key, &on_chain.contributor, &bytes, &on_chain.records)
+    } else {
+        Bundle::decode(&bytes).and_then(|bundle| bundle.verify(&on_chain.records).map(|()| bundle))
+    };
+    let bundle = opened.map_err(|error| {
+        Error::Hopeless(format!(
+            "contribution {id} is not what its contributor registered: {error}"
+        ))
+    })?;
     Ok((bundle, on_chain))
 }
 
@@ -69,6 +92,7 @@ impl Dataset {
     pub async fn load(
         ledger: &dyn Ledger,
         store: &Store,
+        keys: &Keyring<'_>,
         tokenizer: &Tokenizer,
         generation: &Generation<Account>,
     ) -> Result<Self> {
@@ -78,7 +102,7 @@ impl Dataset {
         for source in &generation.sources {
             let name = format!("version {} of Datanet {}", source.version, source.datanet);
             let on_chain = ledger::version(ledger, source.datanet, source.version, head).await?;
-            let leaves = decode_version_list(&block(store, &on_chain.cid, &name)?, &on_chain.records)?;
+            let leaves = decode_version_list(&file(store, &on_chain.cid, &name)?, &on_chain.records)?;
             let mut records = Vec::with_capacity(leaves.len());
             for leaf in leaves {
                 let RecordId {
@@ -86,7 +110,7 @@ impl Dataset {
                     index,
                 } = leaf.record;
                 if let std::collections::btree_map::Entry::Vacant(entry) = bundles.entry(id) {
-                    entry.insert(contribution(ledger, store, id, head).await?);
+                    entry.insert(contribution(ledger, store, keys, id, head).await?);
                 }
                 let (bundle, on_chain) = &bundles[&id];
                 let record = usize::try_from(index).ok().and_then(|at| bundle.records.get(at));

@@ -140,6 +140,18 @@ impl From<openledger_content::Error> for Error {
     }
 }
 
+impl From<openledger_exchange::Error> for Error {
+    fn from(error: openledger_exchange::Error) -> Self {
+        match error {
+            openledger_exchange::Error::Content(error) => error.into(),
+            openledger_exchange::Error::Setup(why) => Self::Setup(why),
+            openledger_exchange::Error::NotFound { .. } => Self::NotReady(error.to_string()),
+            openledger_exchange::Error::TooLarge { .. } => Self::Hopeless(error.to_string()),
+            openledger_exchange::Error::Ended => Self::part("exchange", error),
+        }
+    }
+}
+
 impl From<openledger_verbatim::Error> for Error {
     fn from(error: openledger_verbatim::Error) -> Self {
         Self::part("verbatim", error)

@@ -1,7 +1,9 @@
-//! Getting a generation that another worker trained: adapter, index and records, each checked against the chain.
+//! Getting what the chain names and is not here: blocks from any worker that has them, a generation's index from the one
+//! that serves it; each checked against the chain.
 
 use crate::{
     channels,
+    dataset::file,
     db::ModelRow,
     error::{Error, Result},
     formats::{decode_adapter, decode_version_list, hex0x},
@@ -10,7 +12,8 @@ use crate::{
     state::Worker,
 };
 use openledger_attribution::wire::Object;
-use openledger_content::Cid;
+use openledger_content::{parts, Cid};
+use openledger_exchange::Fetch;
 use openledger_influence::{available_threads, Index};
 use openledger_protocol::{
     models::{Generation, Stage},
@@ -70,15 +73,33 @@ impl Peer {
         Ok(bytes)
     }
 
-    /// A block into the worker's own store, unless it is there.
-    fn block(&self, worker: &Worker, cid: &[u8]) -> Result<Vec<u8>> {
-        let cid = Cid::from_bytes(cid)?;
-        if !worker.store.has(&cid) {
-            worker
-                .store
-                .put_expected(&cid, &self.bytes(&format!("/v1/content/{cid}"))?)?;
+    /// The missing blocks of a file into the worker's own store, each node after what it lists.
+    fn file(&self, worker: &Worker, root: &Cid) -> Result<()> {
+        let mut nodes = Vec::new();
+        let mut ahead = vec![*root];
+        let mut taken = 0u64;
+        while let Some(cid) = ahead.pop() {
+            let (block, is_new) = match worker.store.get(&cid) {
+                Ok(block) => (block, false),
+                Err(_) => (self.bytes(&format!("/v1/content/{cid}"))?, true),
+            };
+            openledger_content::verify(&cid, &block)?;
+            taken = taken.saturating_add(block.len() as u64);
+            if taken > MOST {
+                return Err(Error::Hopeless(format!("file {root} is over {MOST} bytes")));
+            }
+            let listed = parts(&cid, &block)?;
+            match (is_new, listed.is_empty()) {
+                (true, true) => worker.store.put_expected(&cid, &block)?,
+                (true, false) => nodes.push((cid, block)),
+                (false, _) => {}
+            }
+            ahead.extend(listed);
         }
-        Ok(worker.store.get(&cid)?)
+        for (cid, block) in nodes.iter().rev() {
+            worker.store.put_expected(cid, block)?;
+        }
+        Ok(())
     }
 
     /// Every file of an index, into a new folder.
@@ -116,7 +137,63 @@ impl Peer {
     }
 }
 
-/// Fetches a generation from the worker at `url`; [`run`](crate::run) then answers with it.
+/// Has a file that the chain names here whole: from other workers, if content is exchanged and it is not here yet.
+///
+/// Errors: [`Error::NotReady`], if nobody gives it.
+pub async fn content(worker: &Worker, cid: &[u8], what: &str) -> Result<()> {
+    let cid = Cid::from_bytes(cid)
+        .map_err(|error| Error::Hopeless(format!("{what} has a CID that is none: {error}")))?;
+    let store = worker.store.clone();
+    let blocks = tokio::task::spawn_blocking(move || store.outline(&cid))
+        .await
+        .map_err(|error| Error::part("content", error))??;
+    if blocks.wanted.is_empty() {
+        return Ok(());
+    }
+    let Some(exchange) = worker.exchange() else {
+        return Err(Error::NotReady(format!(
+            "{what} is not here: send its block with PUT /v1/content/{cid}, or connect to a worker that has it with --p2p-peer"
+        )));
+    };
+    let how = Fetch {
+        most: MOST,
+        ..Fetch::default()
+    };
+    let fetched = exchange.fetch(&cid, &how).await.map_err(|error| match error {
+        openledger_exchange::Error::NotFound { .. } => Error::NotReady(format!(
+            "{what} is not here: {error}, or send it with PUT /v1/content/{cid}"
+        )),
+        other => other.into(),
+    })?;
+    tracing::info!(%cid, bytes = fetched.bytes, from = fetched.from.len(), "fetched {what}");
+    // Who has it gives it on.
+    worker.publish(&cid)
+}
+
+/// Has everything here that a generation is made of.
+pub async fn sources(worker: &Worker, generation: &Generation<Account>) -> Result<()> {
+    let mut contributions = BTreeSet::new();
+    for source in &generation.sources {
+        let version =
+            ledger::version(&*worker.ledger, source.datanet, source.version, Head::Finalized).await?;
+        let name = format!("version {} of Datanet {}", source.version, source.datanet);
+        content(worker, &version.cid, &name).await?;
+        let list = decode_version_list(&file(&worker.store, &version.cid, &name)?, &version.records)?;
+        contributions.extend(list.iter().map(|leaf| leaf.record.contribution));
+    }
+    for id in contributions {
+        let contribution = ledger::contribution(&*worker.ledger, id, Head::Finalized).await?;
+        content(worker, &contribution.cid, &format!("contribution {id}")).await?;
+    }
+    let is_trained = !generation.adapter_cid.is_empty();
+    if is_trained && !worker.config.adapter_dir(&generation.adapter).is_dir() {
+        let name = format!("adapter {}", hex0x(generation.adapter));
+        content(worker, &generation.adapter_cid, &name).await?;
+    }
+    Ok(())
+}
+
+/// Fetches a generation from the worker at `url`, and its content from any worker if content is exchanged; [`run`](crate::run) then answers with it.
 ///
 /// The adapter must have the chain's hash, the index must be the registered one in every leaf, and each block its CID.
 pub async fn generation(worker: &Worker, url: &str, model: u64, generation: u32) -> Result<ModelRow> {
@@ -129,8 +206,13 @@ pub async fn generation(worker: &Worker, url: &str, model: u64, generation: u32)
         )));
     };
 
-    records_of(worker, &peer, &ordered).await?;
-    let (config, weights) = decode_adapter(&peer.block(worker, &ordered.adapter_cid)?)?;
+    if worker.exchange().is_some() {
+        sources(worker, &ordered).await?;
+    } else {
+        records_of(worker, &peer, &ordered).await?;
+        peer.file(worker, &Cid::from_bytes(&ordered.adapter_cid)?)?;
+    }
+    let (config, weights) = decode_adapter(&file(&worker.store, &ordered.adapter_cid, "the adapter")?)?;
     store_adapter(worker, &ordered.adapter, &config, &weights)?;
 
     let place = worker.config.index_dir(&hash);
@@ -161,8 +243,12 @@ pub async fn generation(worker: &Worker, url: &str, model: u64, generation: u32)
     Ok(row)
 }
 
-/// Fetches the records that a generation is of from the worker at `url`, each block checked by its CID.
+/// Fetches the records that a generation is of from any worker if content is exchanged, else from the one at `url`; each block checked by
+/// its CID.
 pub async fn records(worker: &Worker, url: &str, ordered: &Generation<Account>) -> Result<()> {
+    if worker.exchange().is_some() {
+        return sources(worker, ordered).await;
+    }
     records_of(worker, &Peer::new(url), ordered).await
 }
 
@@ -171,12 +257,14 @@ async fn records_of(worker: &Worker, peer: &Peer, ordered: &Generation<Account>)
     for source in &ordered.sources {
         let version =
             ledger::version(&*worker.ledger, source.datanet, source.version, Head::Finalized).await?;
-        let list = decode_version_list(&peer.block(worker, &version.cid)?, &version.records)?;
+        peer.file(worker, &Cid::from_bytes(&version.cid)?)?;
+        let list = file(&worker.store, &version.cid, "the version's list")?;
+        let list = decode_version_list(&list, &version.records)?;
         contributions.extend(list.iter().map(|leaf| leaf.record.contribution));
     }
     for id in contributions {
         let contribution = ledger::contribution(&*worker.ledger, id, Head::Finalized).await?;
-        peer.block(worker, &contribution.cid)?;
+        peer.file(worker, &Cid::from_bytes(&contribution.cid)?)?;
     }
     Ok(())
 }

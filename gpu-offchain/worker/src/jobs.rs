@@ -12,6 +12,7 @@ pub use progress::{Board, Progress};
 pub(crate) use train::curves;
 
 use crate::{
+    dataset,
     db::{JobRow, JobState, ModelRow},
     error::{Error, Result},
     formats::{decode_adapter, hex0x},
@@ -19,7 +20,6 @@ use crate::{
     models::{load_adapter, Served},
     state::Worker,
 };
-use openledger_content::Cid;
 use openledger_model::Adapter;
 use openledger_protocol::{
     compute::{hook, Job, JobStage, Outcome, Task},
@@ -230,15 +230,12 @@ fn publish(from: &Path, to: &Path) -> Result<()> {
 fn adapter(worker: &Worker, generation: &Generation<Account>) -> Result<Adapter> {
     let hash = generation.adapter;
     if !worker.config.adapter_dir(&hash).is_dir() {
-        let cid = Cid::from_bytes(&generation.adapter_cid)
-            .map_err(|error| Error::Hopeless(format!("the adapter has a CID that is none: {error}")))?;
-        if !worker.store.has(&cid) {
-            return Err(Error::NotReady(format!(
-                "adapter {} is not here: send its block with PUT /v1/content/{cid}",
-                hex0x(hash)
-            )));
-        }
-        let (config, weights) = decode_adapter(&worker.store.get(&cid)?)?;
+        let block = dataset::file(
+            &worker.store,
+            &generation.adapter_cid,
+            &format!("adapter {}", hex0x(hash)),
+        )?;
+        let (config, weights) = decode_adapter(&block)?;
         store_adapter(worker, &hash, &config, &weights)?;
     }
     load_adapter(&worker.base, &worker.config.adapter_dir(&hash), &hash)

@@ -16,6 +16,7 @@ use openledger_protocol::{
     storage, Account, Hash,
 };
 
+use openledger_chain::{datanet_item, item_owner};
 pub use openledger_chain::{Block, Head};
 
 /// A chain, and the worker's account on it.
@@ -38,6 +39,9 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// The storage keys that start with `prefix`.
     async fn keys(&self, prefix: &[u8], head: Head) -> Result<Vec<Vec<u8>>>;
+
+    /// Signs with the worker's account, in the context `substrate`.
+    fn sign(&self, message: &[u8]) -> [u8; 64];
 
     /// Submits a call and waits until a best block has it. A call that fails there is an error that names why.
     async fn submit(&self, call: &[u8]) -> Result<Block>;
@@ -76,6 +80,10 @@ impl Ledger for Signer {
 
     async fn keys(&self, prefix: &[u8], head: Head) -> Result<Vec<Vec<u8>>> {
         Ok(self.chain.keys(prefix, head).await?)
+    }
+
+    fn sign(&self, message: &[u8]) -> [u8; 64] {
+        self.key.sign(message)
     }
 
     async fn submit(&self, call: &[u8]) -> Result<Block> {
@@ -167,6 +175,15 @@ reads! {
     index(hash: Hash) -> Index = "index {hash}";
     /// What stands behind an index.
     index_bond(hash: Hash) -> IndexBond<Account> = "bond behind index {hash}";
+}
+
+/// Who owns a Datanet, none if there is no such one.
+pub async fn datanet_owner(ledger: &dyn Ledger, datanet: u64, head: Head) -> Result<Option<Account>> {
+    let Some(key) = datanet_item(datanet) else {
+        return Ok(None);
+    };
+    let (value, _) = ledger.bytes(&key, head).await?;
+    Ok(value.as_deref().and_then(item_owner))
 }
 
 /// The number of the next batch.

@@ -40,6 +40,7 @@ pub mod formats;
 pub mod hook;
 pub mod http;
 pub mod jobs;
+pub mod keys;
 #[cfg(feature = "kill-points")]
 mod kill;
 pub mod ledger;

@@ -3,6 +3,7 @@
 use crate::{
     dataset,
     error::{Error, Result},
+    keys::Keyring,
     ledger::Head,
     state::{lock, Worker},
 };
@@ -39,7 +40,7 @@ pub async fn contribution(worker: &Worker, id: u64) -> Result<Arc<Kept>> {
     if let Some(kept) = lock(&worker.library.kept).get(&id) {
         return Ok(kept.clone());
     }
-    let read = dataset::contribution(&*worker.ledger, &worker.store, id, Head::Best).await;
+    let read = dataset::contribution(&*worker.ledger, &worker.store, &Keyring::none(), id, Head::Best).await;
     let (bundle, on_chain) = read.map_err(|error| match error {
         // A block that is not here is, to a reader, a record that is not here.
         Error::NotReady(why) => Error::Missing(why),

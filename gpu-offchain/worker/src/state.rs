@@ -8,20 +8,22 @@ use crate::{
     hook::Gate,
     http::limits::RateLimits,
     jobs::Board,
+    keys::Keeper,
     ledger::{self, Head, Ledger},
     metrics::Metrics,
     models::{Base, Serving},
     records::Library,
 };
 use openledger_chain::Key;
-use openledger_content::Store;
+use openledger_content::{Cid, Store};
 use openledger_engine::{Limits, Scheduler};
+use openledger_exchange::{Exchange, Shelf};
 use openledger_protocol::{channels::Channel, Account, Hash};
 use rayon::ThreadPool;
 use std::{
     collections::HashSet,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, OnceLock},
     time::Duration,
 };
 use tokio::sync::{mpsc, watch, Notify};
@@ -63,6 +65,8 @@ pub struct Config {
     pub poll: Duration,
     /// Whether progress is drawn on the terminal.
     pub progress_bar: bool,
+    /// Whether keys of licensed Datanets are kept here, for who may have them.
+    pub keep_keys: bool,
 }
 
 impl Config {
@@ -86,6 +90,7 @@ impl Config {
             slash_floor: 100_000_000_000_000_000_000,
             poll: Duration::from_secs(1),
             progress_bar: false,
+            keep_keys: false,
         }
     }
 
@@ -133,7 +138,11 @@ pub struct Worker {
     /// What survives a kill.
     pub db: Db,
     /// Blocks of content.
-    pub store: Store,
+    pub store: Arc<Store>,
+    /// Exchanges it with other workers, if it was [started](Self::exchange_with).
+    exchange: OnceLock<Exchange>,
+    /// Keys of licensed Datanets.
+    pub(crate) keeper: Keeper,
     /// The base model.
     pub base: Base,
     /// Answers with it.
@@ -215,7 +224,8 @@ impl Worker {
             &ledger.genesis(),
             &ledger.account(),
         )?;
-        let store = Store::open(&config.data.join(crate::CONTENT))?;
+        let store = Arc::new(Store::open(&config.data.join(crate::CONTENT))?);
+        let keeper = Keeper::new(&config);
         let (to_attribute, queue) = mpsc::unbounded_channel();
         let limits = Limits {
             answers: config.parallel.max(1),
@@ -232,6 +242,8 @@ impl Worker {
             receipt_key,
             db,
             store,
+            exchange: OnceLock::new(),
+            keeper,
             base,
             attribute,
             serving: Serving::default(),
@@ -249,6 +261,32 @@ impl Worker {
             to_attribute,
         };
         Ok((Arc::new(worker), queue))
+    }
+
+    /// Exchanges content with other workers from now on. To be called once, in the runtime that the worker runs in.
+    pub fn exchange_with(&self, config: openledger_exchange::Config) -> Result<Exchange> {
+        let shelf = Arc::new(Shelf::new(self.store.clone()));
+        let exchange = Exchange::start(config, self.store.clone(), shelf)?;
+        match self.exchange.set(exchange.clone()) {
+            Ok(()) => Ok(exchange),
+            Err(_) => Err(Error::Setup("content is exchanged already".into())),
+        }
+    }
+
+    /// Lets others have a file that is here, if all of it is.
+    pub(crate) fn publish(&self, cid: &Cid) -> Result<()> {
+        match self.store.publish(cid) {
+            // A file whose other blocks are still to come, and one that is for nobody.
+            Ok(()) | Err(openledger_content::Error::Missing(_) | openledger_content::Error::Denied(_)) => {
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The exchange, if it runs.
+    pub fn exchange(&self) -> Option<&Exchange> {
+        self.exchange.get()
     }
 
     /// The worker's account.

@@ -20,6 +20,7 @@ use clap::{Args, Parser, Subcommand};
 use openledger_chain::{parse_account, parse_open, Chain, Key};
 use openledger_content::Identity;
 use openledger_engine::Backend as _;
+use openledger_exchange::{Multiaddr, PeerKey};
 use openledger_protocol::{calls, compute, Hash, Name};
 use std::{
     ffi::OsString,
@@ -28,6 +29,9 @@ use std::{
     sync::Arc,
     time::Duration,
 };
+
+/// The key by which other workers know this one, in the data folder.
+const PEER_KEY: &str = "peer.key";
 
 /// Trains adapters and writes indexes for the chain, answers for money, and settles what it earned.
 #[derive(Parser)]
@@ -180,6 +184,40 @@ struct Run {
     threads: Option<usize>,
     #[command(flatten)]
     device: device::Options,
+    #[command(flatten)]
+    p2p: P2p,
+    /// Keeps the keys of licensed Datanets in DATA/keys and gives them to those who may have them.
+    #[arg(long)]
+    keep_keys: bool,
+}
+
+/// How content is exchanged with other workers.
+#[derive(Args)]
+struct P2p {
+    /// Where other workers reach this one, TCP and QUIC [default: with --p2p-peer a free port of the loopback interface;
+    /// without, content is not exchanged].
+    #[arg(long)]
+    p2p_listen: Option<SocketAddr>,
+    /// A worker to stay connected to, as /ip4/ADDRESS/tcp/PORT/p2p/PEER; may be given several times.
+    #[arg(long)]
+    p2p_peer: Vec<Multiaddr>,
+}
+
+impl P2p {
+    /// Starts the exchange, if it is asked for.
+    fn start(&self, worker: &Worker, data: &Path) -> Result<()> {
+        if self.p2p_listen.is_none() && self.p2p_peer.is_empty() {
+            return Ok(());
+        }
+        let mut config = openledger_exchange::Config::new(PeerKey::load_or_create(&data.join(PEER_KEY))?);
+        config.listen_on(
+            self.p2p_listen
+                .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0))),
+        );
+        config.peers.clone_from(&self.p2p_peer);
+        worker.exchange_with(config)?;
+        Ok(())
+    }
 }
 
 #[derive(Args)]
@@ -195,6 +233,8 @@ struct Fetch {
     /// The other worker's URL.
     #[arg(long)]
     from: String,
+    #[command(flatten)]
+    p2p: P2p,
     /// The model.
     #[arg(long)]
     model: u64,
@@ -233,7 +273,7 @@ pub fn main(
             Command::Register(register) => self::register(&register).await,
             Command::Run(run) => self::run(*run, Box::new(attribute)).await,
             Command::Fetch(fetch) => self::fetch(&fetch, Box::new(attribute)).await,
-            Command::Content(verb) => content::run(&verb),
+            Command::Content(verb) => content::run(&verb).await,
             Command::Index(verb) => index::run(&verb),
             Command::Attribute(verb) => attribute::run(&verb),
             Command::Prove(args) => proof::prove(&args),
@@ -478,6 +518,7 @@ async fn run(run: Run, attribute: Box<dyn Attribute>) -> Result<()> {
         min_credit: parse_open(&run.min_credit)?,
         slash_floor: parse_open(&run.slash_floor)?,
         progress_bar: true,
+        keep_keys: run.keep_keys,
         ..Config::new(&run.keys.data)
     };
     if !run.admin.ip().is_loopback() {
@@ -493,6 +534,7 @@ async fn run(run: Run, attribute: Box<dyn Attribute>) -> Result<()> {
     };
     let parts = open(&run.keys, (&run.base, &run.device), &run.node, config, attribute).await?;
     let (worker, queue) = Worker::open(parts)?;
+    run.p2p.start(&worker, &run.keys.data)?;
     tracing::info!(account = hex0x(worker.account()), listen = %run.listen, admin = %run.admin, "the worker runs");
     let net = worker.base.net.clone();
     let lost = device::lost(net.clone());
@@ -554,6 +596,7 @@ async fn fetch(fetch: &Fetch, attribute: Box<dyn Attribute>) -> Result<()> {
     )
     .await?;
     let (worker, _) = Worker::open(parts)?;
+    fetch.p2p.start(&worker, &fetch.keys.data)?;
     let row = fetch::generation(&worker, &fetch.from, fetch.model, fetch.generation).await?;
     println!(
         "{}",

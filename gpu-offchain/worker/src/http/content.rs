@@ -1,7 +1,7 @@
 //! Blocks: what contributors bring and trainers publish.
 
 use super::{
-    body::{Octets, Path},
+    body::{Octets, Path, Query},
     octets, Answer, Shared,
 };
 use crate::{error::Error, Worker};
@@ -11,6 +11,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use openledger_content::Cid;
+use serde::Deserialize;
 
 fn parse(cid: &str) -> Answer<Cid> {
     cid.parse().map_err(|error| {
@@ -30,10 +31,19 @@ fn allowed(worker: &Worker, cid: &Cid) -> Answer<()> {
     Ok(())
 }
 
-/// Takes a block.
+/// How a block is brought.
+#[derive(Deserialize)]
+pub(super) struct Put {
+    /// Not 0: a part of a file whose root follows, not to be announced by itself.
+    #[serde(default)]
+    part: u8,
+}
+
+/// Takes a block, and announces the file that it completes.
 pub(super) async fn put(
     State(worker): Shared,
     Path(cid): Path<String>,
+    Query(put): Query<Put>,
     Octets(body): Octets,
 ) -> Answer<Response> {
     let cid = parse(&cid)?;
@@ -55,6 +65,9 @@ pub(super) async fn put(
             )));
         }
         worker.store.put_expected(&cid, &body)?;
+        if put.part == 0 {
+            worker.publish(&cid)?;
+        }
         worker.jobs_changed.notify_one();
         Ok(StatusCode::CREATED)
     };

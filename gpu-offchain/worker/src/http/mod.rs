@@ -10,6 +10,7 @@ mod chat;
 mod committees;
 mod content;
 mod indexes;
+mod keys;
 pub mod limits;
 mod page;
 mod receipts;
@@ -366,10 +367,19 @@ fn table(worker: &Worker) -> Api {
                 .gives_like(200, object(&[("text", any_text()), ("opening", hex())]))
                 .fails(&[404]),
         )
+        .post(
+            "/v1/keys",
+            keys::give,
+            Op::new("A key of licensed content, in a box, for who may have it")
+                .takes::<keys::Signed>()
+                .gives_like(200, object(&[("box", hex())]))
+                .fails(&[401, 403, 404, 409, 429]),
+        )
         .put(
             "/v1/content/{cid}",
             content::put,
             Op::new("Takes a block of content")
+                .query("part", "1 for a block of a file whose root follows")
                 .takes_bytes(worker.config.max_block)
                 .gives_bytes(200)
                 .gives_bytes(201)

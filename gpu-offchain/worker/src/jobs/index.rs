@@ -6,6 +6,8 @@ use crate::{
     dataset::Dataset,
     db::ModelRow,
     error::{Error, Result},
+    fetch,
+    keys::Keyring,
     models::sketcher,
     state::Worker,
     units::Units,
@@ -29,9 +31,11 @@ pub(super) async fn index(
     worker
         .board
         .say(assigned, "running", "reading the records".into());
+    fetch::sources(worker, &generation).await?;
     let data = Dataset::load(
         &*worker.ledger,
         &worker.store,
+        &Keyring::for_job(worker, assigned.job),
         &worker.base.tokenizer,
         &generation,
     )

@@ -4,7 +4,9 @@ use super::{adapter, context, ordered, store_adapter};
 use crate::{
     dataset::Dataset,
     error::{Error, Result},
+    fetch,
     formats::encode_adapter,
+    keys::Keyring,
     ledger::{self, Head},
     models::sketcher,
     state::Worker,
@@ -77,9 +79,11 @@ pub(super) async fn train(
     worker
         .board
         .say(assigned, "running", "reading the records".into());
+    fetch::sources(worker, &generation).await?;
     let data = Dataset::load(
         &*worker.ledger,
         &worker.store,
+        &Keyring::for_job(worker, assigned.job),
         &worker.base.tokenizer,
         &generation,
     )
@@ -143,7 +147,11 @@ pub(super) async fn train(
         let (config, weights) = (read("adapter_config.json")?, read("adapter_model.safetensors")?);
         store_adapter(&worker, &hash, &config, &weights)?;
         std::fs::remove_dir_all(&scratch).map_err(|error| Error::file("remove", &scratch, error))?;
-        let cid = worker.store.put(&encode_adapter(&config, &weights)?)?;
+        let cid = worker
+            .store
+            .ingest(encode_adapter(&config, &weights)?.as_slice())?
+            .cid;
+        worker.publish(&cid)?;
         kill_point!("adapter-saved");
 
         let before = trained.heldout_before.unwrap_or(trained.loss_before);

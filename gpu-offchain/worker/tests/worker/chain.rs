@@ -11,7 +11,7 @@ use openledger_attribution::{
     verdict::{self, AuditDraw, BatchFacts, Reveal, RevealFacts, Wanted},
     wire::Object,
 };
-use openledger_chain::SignatureChecks;
+use openledger_chain::{Key, SignatureChecks};
 use openledger_protocol::{
     batches::{Batch, BatchStage, Index},
     channels::{Channel, ChannelClaim},
@@ -594,6 +594,12 @@ impl Ledger for FakeChain {
         let state = self.lock();
         let keys = state.map.keys().filter(|key| key.starts_with(prefix));
         Ok(keys.cloned().collect())
+    }
+
+    fn sign(&self, message: &[u8]) -> [u8; 64] {
+        let key = ["//Worker", "//Keeper"].map(|uri| Key::from_uri(uri).unwrap());
+        let key = key.iter().find(|key| key.account() == self.account);
+        key.expect("a worker of the tests").sign(message)
     }
 
     async fn submit(&self, call: &[u8]) -> Result<Block> {

@@ -7,6 +7,7 @@ mod doors;
 mod jobs;
 #[cfg(feature = "kill-points")]
 mod kills;
+mod licensed;
 mod refusals;
 mod reveals;
 mod seats;

@@ -156,7 +156,7 @@ fn random_base(dir: &Path, config: &Value) {
     }
 }
 
-fn bundles() -> Vec<Bundle> {
+pub(crate) fn bundles() -> Vec<Bundle> {
     let record = |text: String| Record::new(&text).unwrap();
     let sea = (0..6).map(|n| {
         record(format!(
@@ -366,17 +366,28 @@ impl World {
 
     /// The same on another base.
     pub(crate) fn on_base(base: &Value, change: impl FnOnce(&mut Config)) -> Self {
-        let world = Self::open_with(&Self::new_dir(), base, false, change);
+        let world = Self::open_with("//Worker", &Self::new_dir(), base, false, change);
         world.bring_blocks();
         world
     }
 
     /// The world in `dir`, as it was left.
     pub(crate) fn open(dir: &Path, keep_chain: bool, sample: u16) -> Self {
-        Self::open_with(dir, &tiny(), keep_chain, |config| config.sample = sample)
+        Self::open_with("//Worker", dir, &tiny(), keep_chain, |config| config.sample = sample)
     }
 
-    fn open_with(dir: &Path, base: &Value, keep_chain: bool, change: impl FnOnce(&mut Config)) -> Self {
+    /// The same of another worker.
+    pub(crate) fn open_as(uri: &str, dir: &Path, keep_chain: bool) -> Self {
+        Self::open_with(uri, dir, &tiny(), keep_chain, |_| {})
+    }
+
+    fn open_with(
+        uri: &str,
+        dir: &Path,
+        base: &Value,
+        keep_chain: bool,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
         std::fs::create_dir_all(dir).unwrap();
         let base_dir = dir.join("base");
         random_base(&base_dir, base);
@@ -385,7 +396,7 @@ impl World {
             ..Default::default()
         };
         let base = Base::load(&base_dir, &cpu).unwrap();
-        let key = Key::from_uri("//Worker").unwrap();
+        let key = Key::from_uri(uri).unwrap();
         let receipt_key = Key::from_uri("//Receipts").unwrap();
         let consumer = Key::from_uri("//Consumer").unwrap();
         let chain = Arc::new(FakeChain::new(
@@ -413,6 +424,7 @@ impl World {
             slash_floor: 0,
             poll: Duration::from_millis(30),
             max_block: 1 << 20,
+            keep_keys: true,
             ..Config::new(&dir.join("data"))
         };
         change(&mut config);
