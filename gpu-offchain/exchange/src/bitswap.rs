@@ -66,7 +66,7 @@ const REMEMBERED: usize = 1024;
 pub(crate) enum Refusal {
     /// It says that it has it not.
     Lacks,
-    /// It sent something else.
+    /// It sent something else, or a block over the limit.
     Corrupt,
     /// It sent nothing for too long.
     Silent,
@@ -78,7 +78,7 @@ impl std::fmt::Display for Refusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Lacks => f.write_str("does not have it"),
-            Self::Corrupt => f.write_str("sent another block than was asked for"),
+            Self::Corrupt => f.write_str("sent another block than was asked for, or one over 2 MiB"),
             Self::Silent => f.write_str("sent nothing for too long"),
             Self::Lost(why) => write!(f, "is out of reach ({why})"),
         }
@@ -607,4 +607,125 @@ pub(crate) async fn read_length(stream: &mut Stream) -> io::Result<Option<usize>
     Err(io::Error::other(
         "the length of a message has more than four bytes",
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Config, Error, Exchange, Fetch, PeerKey, Shelf};
+    use openledger_content::{Store, MAX_BLOCK};
+    use std::path::Path;
+
+    /// Gives one block, whatever its size.
+    struct One(Vec<u8>);
+
+    impl Source for One {
+        fn block(&self, cid: &Cid) -> Option<Vec<u8>> {
+            self.has(cid).then(|| self.0.clone())
+        }
+        fn has(&self, cid: &Cid) -> bool {
+            *cid == Cid::of(&self.0)
+        }
+        fn denies(&self, _: &Cid) -> bool {
+            false
+        }
+        fn roots(&self) -> Vec<Cid> {
+            Vec::new()
+        }
+        fn prove(&self, root: &Cid, _: &[u8; 32]) -> openledger_content::Result<Vec<Vec<u8>>> {
+            Err(openledger_content::Error::Missing(*root))
+        }
+    }
+
+    fn start(dir: &Path, source: Option<One>) -> Exchange {
+        let store = Arc::new(Store::open(dir).unwrap());
+        let mut config = Config::new(PeerKey::random());
+        config.listen_on("127.0.0.1:0".parse().unwrap());
+        config.limits.silence = Duration::from_secs(2);
+        config.limits.rounds = 1;
+        let source: Arc<dyn Source> = match source {
+            Some(one) => Arc::new(one),
+            None => Arc::new(Shelf::new(store.clone())),
+        };
+        Exchange::start(config, store, source).unwrap()
+    }
+
+    /// Connects, and gives the peer.
+    async fn connect(from: &Exchange, to: &Exchange) -> PeerId {
+        loop {
+            if let Some(address) = to.addresses().await.unwrap().pop() {
+                return from.connect(address).await.unwrap();
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn blocks_over_the_limit_should_not_be_taken() {
+        let dir = tempfile::tempdir().unwrap();
+        // One that fits into a message, and one that does not.
+        for size in [MAX_BLOCK + 1, MAX_MESSAGE + 1] {
+            let block = vec![7; size];
+            let cid = Cid::of(&block);
+            let giver = start(&dir.path().join(format!("giver-{size}")), Some(One(block)));
+            let asker = start(&dir.path().join(format!("asker-{size}")), None);
+            let how = Fetch {
+                peers: vec![connect(&asker, &giver).await],
+                ..Fetch::default()
+            };
+            let refused = asker.fetch(&cid, &how).await;
+            assert!(matches!(refused, Err(Error::NotFound { .. })), "{refused:?}");
+            assert!(!asker.store.has(&cid));
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_is_no_message_should_cost_its_sender_the_stream_and_nobody_else_anything() {
+        let dir = tempfile::tempdir().unwrap();
+        let giver = start(&dir.path().join("giver"), None);
+        let hostile = start(&dir.path().join("hostile"), None);
+        let cid = giver.store.ingest(&b"for everyone"[..]).unwrap().cid;
+        giver.store.publish(&cid).unwrap();
+        let peer = connect(&hostile, &giver).await;
+        let mut long = Vec::new();
+        openledger_content::protobuf::varint(MAX_WANTS as u64 + 1, &mut long);
+        let cases: [(&str, &[u8]); 4] = [
+            ("longer than a list of wants", &long),
+            ("a length without an end", &[0xFF; 5]),
+            ("as long as it may be said to be", &[0xFF, 0xFF, 0xFF, 0x7F]),
+            ("fields that are none", &[3, 0xFF, 0xFF, 0xFF]),
+        ];
+        for (what, bytes) in cases {
+            let protocol = StreamProtocol::new(PROTOCOL);
+            let mut stream = hostile.network.open(peer, protocol).await.unwrap();
+            write_all(&mut stream, bytes).await.unwrap();
+            let read = timeout(Duration::from_secs(30), stream.read(&mut [0])).await;
+            let read = read.unwrap_or_else(|_| panic!("{what}: the stream is open yet"));
+            assert!(matches!(read, Ok(0) | Err(_)), "{what}: {read:?}");
+        }
+        // A message of wants that are none is one, and is not answered.
+        let want = Entry {
+            cid: vec![7; 200],
+            cancel: false,
+            kind: Kind::Block,
+            send_dont_have: true,
+        };
+        let message = Message {
+            wants: vec![want; 500],
+            ..Message::default()
+        };
+        let mut stream = hostile
+            .network
+            .open(peer, StreamProtocol::new(PROTOCOL))
+            .await
+            .unwrap();
+        write_all(&mut stream, &message.encode()).await.unwrap();
+        // The giver goes on giving.
+        let how = Fetch {
+            peers: vec![peer],
+            ..Fetch::default()
+        };
+        let fetched = hostile.fetch(&cid, &how).await.unwrap();
+        assert_eq!(fetched.progress.fetched_blocks, 1);
+    }
 }

@@ -5,7 +5,7 @@
 
 use openledger_content::{
     protobuf::{field, number, varint, Fields, Value},
-    Cid, Codec,
+    Cid, Codec, MAX_BLOCK,
 };
 
 /// The protocol's name.
@@ -41,7 +41,7 @@ pub(crate) struct Message {
     pub(crate) wants: Vec<Entry>,
     /// The wants replace those sent before.
     pub(crate) full: bool,
-    /// Blocks, each named by its bytes; none where the prefix is of a kind that is not used here.
+    /// Blocks, each named by its bytes; none where the prefix is of a kind that is not used here, or the block too large.
     pub(crate) blocks: Vec<(Option<Cid>, Vec<u8>)>,
     /// Bytes of CIDs, and whether their blocks are there.
     pub(crate) presences: Vec<(Vec<u8>, bool)>,
@@ -130,7 +130,7 @@ impl Message {
                     }
                     let codec = [Codec::Raw, Codec::DagPb]
                         .into_iter()
-                        .find(|codec| prefix(*codec) == kind);
+                        .find(|codec| prefix(*codec) == kind && data.len() <= MAX_BLOCK);
                     let cid = codec.map(|codec| Cid::with(codec, data));
                     message.blocks.push((cid, data.to_vec()));
                 }
@@ -259,16 +259,16 @@ mod tests {
     }
 
     #[test]
-    fn a_block_of_another_kind_has_no_name() {
-        let mut block = Vec::new();
-        // Identity of 1 byte.
-        field(1, &[1, 0x55, 0, 1], &mut block);
-        field(2, b"q", &mut block);
-        let mut body = Vec::new();
-        field(3, &block, &mut body);
-        assert_eq!(
-            Message::decode(&body).unwrap().blocks,
-            vec![(None, b"q".to_vec())]
-        );
+    fn a_block_of_another_kind_or_too_large_has_no_name() {
+        let identity = [1, 0x55, 0, 1];
+        for (kind, data) in [(identity, 1), (prefix(Codec::Raw), MAX_BLOCK + 1)] {
+            let data = vec![b'q'; data];
+            let mut block = Vec::new();
+            field(1, &kind, &mut block);
+            field(2, &data, &mut block);
+            let mut body = Vec::new();
+            field(3, &block, &mut body);
+            assert_eq!(Message::decode(&body).unwrap().blocks, vec![(None, data)]);
+        }
     }
 }

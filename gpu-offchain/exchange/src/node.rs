@@ -215,7 +215,7 @@ pub(crate) fn open(config: Config, source: Arc<dyn Source>) -> Result<(Network, 
         .map_err(|error| setup("the encryption of connections")(&error))?
         .with_quic()
         .with_behaviour(|_| behaviour)
-        .map_err(|never| match never {})?
+        .map_err(|never| -> Error { match never {} })?
         .with_swarm_config(|config| config.with_idle_connection_timeout(IDLE));
     let mut swarm = swarm.build();
     for address in listen {
@@ -434,16 +434,14 @@ impl Task {
                 peer_id,
                 info,
                 ..
-            })) => {
-                if info.protocols.contains(&KAD) {
-                    let is_near = self.loopback.contains(&connection_id);
-                    let own = info
-                        .listen_addrs
-                        .into_iter()
-                        .filter(|address| is_near || !is_loopback(address));
-                    for address in own.take(ADDRESSES) {
-                        self.swarm.behaviour_mut().kad.add_address(&peer_id, address);
-                    }
+            })) if info.protocols.contains(&KAD) => {
+                let is_near = self.loopback.contains(&connection_id);
+                let own = info
+                    .listen_addrs
+                    .into_iter()
+                    .filter(|address| is_near || !is_loopback(address));
+                for address in own.take(ADDRESSES) {
+                    self.swarm.behaviour_mut().kad.add_address(&peer_id, address);
                 }
             }
             SwarmEvent::Behaviour(BehaviourEvent::Kad(event)) => self.on_kad(event),

@@ -215,19 +215,17 @@ impl ConnectionHandler for Handler {
 
     fn on_connection_event(&mut self, event: ConnectionEvent<'_, Names, Names, (), Reply>) {
         match event {
+            // One is the handler's own.
             ConnectionEvent::FullyNegotiatedInbound(FullyNegotiatedInbound {
                 protocol: (stream, protocol),
                 ..
-            }) => {
-                // One is the handler's own.
-                if Arc::strong_count(&self.count) <= MOST_INCOMING {
-                    let _ = self.incoming.send(Incoming {
-                        peer: self.peer,
-                        protocol,
-                        stream,
-                        counted: self.count.clone(),
-                    });
-                }
+            }) if Arc::strong_count(&self.count) <= MOST_INCOMING => {
+                let _ = self.incoming.send(Incoming {
+                    peer: self.peer,
+                    protocol,
+                    stream,
+                    counted: self.count.clone(),
+                });
             }
             ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound {
                 protocol: (stream, _),

@@ -263,7 +263,7 @@ async fn challenges_should_tell_who_holds_a_file() {
     let dir = tempfile::tempdir().unwrap();
     let checks = Checks::at(&dir.path().join("checks.jsonl"));
     assert!(checks.counts().unwrap().is_empty());
-    let mut check = async |peer: &Peer, cid: &Cid| {
+    let check = async |peer: &Peer, cid: &Cid| {
         let check = asker.exchange.check_at(peer.address().await, cid).await.unwrap();
         checks.add(&check).unwrap();
         (check.verdict, check.bytes)

@@ -128,9 +128,7 @@ impl Keeper {
         let mut seen = lock(&self.seen);
         seen.retain(|_, until| *until >= now);
         if seen.len() >= MOST_NONCES {
-            return Err(Error::Busy(
-                "too many requests for keys: try again in a few minutes".into(),
-            ));
+            return Err(Error::Later("too many requests for keys".into(), 2 * WINDOW));
         }
         // As long as its time would be accepted, whichever clock is ahead.
         if seen.insert(request.nonce, now + 2 * WINDOW).is_some() {

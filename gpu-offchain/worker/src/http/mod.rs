@@ -373,7 +373,7 @@ fn table(worker: &Worker) -> Api {
             Op::new("A key of licensed content, in a box, for who may have it")
                 .takes::<keys::Signed>()
                 .gives_like(200, object(&[("box", hex())]))
-                .fails(&[401, 403, 404, 409, 429]),
+                .fails(&[401, 403, 404, 409]),
         )
         .put(
             "/v1/content/{cid}",

@@ -105,7 +105,7 @@ fn keeper(name: &str) -> (World, ContentKey) {
 #[test]
 fn sealed_content_is_fetched_and_trained_on_by_a_worker_with_a_job() {
     let (keeper, key) = keeper("keeper");
-    let world = World::open(&dir("licensed"), false);
+    let world = World::open(&dir("licensed"), false, 0);
     let own = world.worker.account();
     let label = Label {
         datanet: DATANET,
@@ -168,7 +168,8 @@ fn sealed_content_is_fetched_and_trained_on_by_a_worker_with_a_job() {
     });
 
     // What came is sealed, here and there; its text is shown to nobody.
-    let words = &bundles()[0].records[0].text().as_bytes()[..40];
+    let first = &bundles()[0];
+    let words = &first.records[0].text().as_bytes()[..40];
     for dir in [&world.dir, &keeper.dir] {
         assert!(
             !holds(&dir.join("data"), words),

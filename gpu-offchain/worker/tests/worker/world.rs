@@ -373,7 +373,9 @@ impl World {
 
     /// The world in `dir`, as it was left.
     pub(crate) fn open(dir: &Path, keep_chain: bool, sample: u16) -> Self {
-        Self::open_with("//Worker", dir, &tiny(), keep_chain, |config| config.sample = sample)
+        Self::open_with("//Worker", dir, &tiny(), keep_chain, |config| {
+            config.sample = sample
+        })
     }
 
     /// The same of another worker.
