@@ -33,7 +33,8 @@ use std::{
 /// Seconds that a request's clock may differ from this machine's.
 const WINDOW: u64 = 120;
 
-/// Nonces remembered at once; beyond it requests wait.
+/// Nonces remembered at once; beyond it the oldest is forgotten, so that nobody can keep others from asking. Who sends a forgotten
+/// request again gets what it got: a key in a box that only its maker can open.
 const MOST_NONCES: usize = 1 << 16;
 
 /// Longest answer of a keeper, in bytes.
@@ -128,7 +129,10 @@ impl Keeper {
         let mut seen = lock(&self.seen);
         seen.retain(|_, until| *until >= now);
         if seen.len() >= MOST_NONCES {
-            return Err(Error::Later("too many requests for keys".into(), 2 * WINDOW));
+            let oldest = seen.iter().min_by_key(|(_, until)| **until);
+            if let Some(oldest) = oldest.map(|(nonce, _)| *nonce) {
+                seen.remove(&oldest);
+            }
         }
         // As long as its time would be accepted, whichever clock is ahead.
         if seen.insert(request.nonce, now + 2 * WINDOW).is_some() {

@@ -39,8 +39,6 @@ pub struct Config {
     pub batch_after: Duration,
     /// Receipts drawn of a batch; only they are attributed. 0: every answer is, at once.
     pub sample: u16,
-    /// Largest block of content, in bytes.
-    pub max_block: usize,
     /// Most bytes of content kept for others.
     pub content_limit: u64,
     /// Choices computed at once.
@@ -77,7 +75,6 @@ impl Config {
             batch_receipts: 16,
             batch_after: Duration::from_secs(60),
             sample: 0,
-            max_block: 64 << 20,
             content_limit: 8 << 30,
             parallel: 16,
             queue: 256,

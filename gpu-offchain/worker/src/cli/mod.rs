@@ -146,9 +146,6 @@ struct Run {
     /// Attribute only this many answers of each batch, drawn by the chain; 0 attributes every answer at once.
     #[arg(long, default_value_t = 0)]
     sample: u16,
-    /// Largest block of content, in bytes.
-    #[arg(long, default_value_t = 64 << 20)]
-    max_block: usize,
     /// Most bytes of content kept.
     #[arg(long, default_value_t = 8 << 30)]
     content_limit: u64,
@@ -506,7 +503,6 @@ async fn run(run: Run, attribute: Box<dyn Attribute>) -> Result<()> {
         batch_receipts: run.batch_receipts,
         batch_after: Duration::from_secs(run.batch_seconds),
         sample: run.sample,
-        max_block: run.max_block,
         content_limit: run.content_limit,
         parallel: run.parallel,
         queue: run.queue,

@@ -380,7 +380,7 @@ fn table(worker: &Worker) -> Api {
             content::put,
             Op::new("Takes a block of content")
                 .query("part", "1 for a block of a file whose root follows")
-                .takes_bytes(worker.config.max_block)
+                .takes_bytes(openledger_content::MAX_BLOCK)
                 .gives_bytes(200)
                 .gives_bytes(201)
                 .fails(&[403, 507]),

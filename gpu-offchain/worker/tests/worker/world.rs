@@ -425,7 +425,6 @@ impl World {
             min_credit: MIN_CREDIT,
             slash_floor: 0,
             poll: Duration::from_millis(30),
-            max_block: 1 << 20,
             keep_keys: true,
             ..Config::new(&dir.join("data"))
         };
