@@ -44,7 +44,7 @@ async function condemned(what, accused, guilt, seconds) {
 export const data = (name) => join(home, name);
 const secretOf = (name) => join(home, name, 'secret');
 export const runs = (name, http, receipts, more = []) => [
-    'run', '--data', data(name), '--base', join(shipped, 'base'), '--node', nodeUrl, '--listen', `127.0.0.1:${http}`,
+    'run', '--data', data(name), '--base', join(shipped, 'base'), '--node', nodeUrl, '--listen', `127.0.0.1:${http}`, '--admin', `127.0.0.1:${http + 50}`,
     '--batch-receipts', String(receipts), '--batch-seconds', '4', '--threads', '1', ...more,
 ];
 

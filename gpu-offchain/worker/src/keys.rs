@@ -225,13 +225,16 @@ async fn may_read(
     if let Some(id) = job {
         let job = ledger::job(&*worker.ledger, id, head).await?;
         let is_theirs = matches!(job.stage, JobStage::Assigned { worker, .. } if worker == request.account);
-        let (Task::Train {
-            model, generation, ..
-        }
-        | Task::Index {
-            model, generation, ..
-        }) = job.task;
-        if is_theirs {
+        let of = match job.task {
+            Task::Train {
+                model, generation, ..
+            }
+            | Task::Index {
+                model, generation, ..
+            } => Some((model, generation)),
+            Task::Infer { .. } => None,
+        };
+        if let Some((model, generation)) = of.filter(|_| is_theirs) {
             let ordered = ledger::generation(&*worker.ledger, model, generation, head).await?;
             let is_about = |source: &openledger_protocol::models::Source| {
                 source.datanet == request.datanet && source.version >= request.version

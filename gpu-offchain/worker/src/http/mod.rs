@@ -78,7 +78,7 @@ fn files_list() -> Value {
 }
 
 /// All routes, as they are described.
-fn table(worker: &Worker) -> Api {
+fn table() -> Api {
     let published = [
         ("receipt", hex()),
         ("signature", hex()),
@@ -404,7 +404,7 @@ fn leaves(summary: &'static str) -> Op {
 
 /// All public routes.
 pub fn router(worker: Arc<Worker>) -> Router {
-    let (router, paths) = table(&worker).finish();
+    let (router, paths) = table().finish();
     let document = paths.document("An OpenLedger worker");
     finish(&worker, "public", router, document)
 }
