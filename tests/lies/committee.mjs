@@ -38,8 +38,9 @@ await play('committee', async () => {
         '--chain', spec(), '--alice', '--force-authoring', '--base-path', join(home, 'node'), '--sealing', `interval=${BLOCK_MS}`,
         '--rpc-port', String(RPC), '--eth-rpc-port', String(ETH), '--no-prometheus', '--worker', liar.url, '--worker-secret-file', liar.secret,
     ]);
+    // As a key file: this is another chain than the one that takes well-known keys.
     const alice = new Person('alice');
-    alice.dev = 'Alice';
+    writeFileSync(alice.file, '//Alice\n', { mode: 0o600 });
     await until('the node answers', 60, () => spawnSync(CLI, alice.args(['supply'])).status === 0);
     const [developer, victim] = ['developer', 'victim'].map((name) => new Person(name, LIE));
     for (const person of [developer, victim]) {
