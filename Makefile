@@ -126,12 +126,10 @@ bench-gpu: ## Build the program that checks and measures the CUDA backend on a G
 bench-content: setup ## Files in and out of the content store, beside what disk and processor allow, and in how much memory
 	@$(ENV); cargo run --release --locked --quiet --manifest-path gpu-offchain/Cargo.toml -p openledger-content --example bench-content -- $(CARGO_TARGET_DIR)/bench-content
 
-bench-exchange: setup ## Files from one worker process to another, at 1, 4 and 16 times 128 MiB: rates and memory
-	@$(ENV); cargo build --release --locked --quiet --manifest-path gpu-offchain/Cargo.toml -p openledger-worker
+bench-exchange: build ## Files from one worker process to another, at 1, 4 and 16 times 128 MiB: rates and memory
 	@scripts/bench-exchange.sh $(CARGO_TARGET_DIR)
 
-helia: setup ## Files both ways between a worker's content exchange and helia from npm
-	@$(ENV); cargo build --release --locked --quiet --manifest-path gpu-offchain/Cargo.toml -p openledger-worker
+helia: build ## Files both ways between a worker's content exchange and helia from npm
 	@scripts/helia.sh
 
 peers: setup ## Logits, losses, tokens and conversations beside transformers and peft, adapters both ways (installs torch, 7 GB on disk)

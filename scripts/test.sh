@@ -38,6 +38,7 @@ stage "chain specifications" scripts/chain-specs.sh --check
 stage "clients" scripts/clients.sh
 stage "network smoke" scripts/net.sh smoke
 stage "demo" env CI=1 scripts/demo.sh
+stage "OpenAI SDKs, x402, schemathesis" scripts/sdk.sh javascript python x402 schemathesis
 stage "demo of the chain" env CI=1 scripts/demo-chain.sh
 # Last: it leaves a worker that can be told to die where the shipped one was.
 stage "worker killed at every named point" offchain test --release --workspace --locked --features openledger-worker/kill-points --test worker -- kills

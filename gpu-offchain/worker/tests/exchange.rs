@@ -54,7 +54,7 @@ fn a_fetch_that_is_killed_should_leave_nothing_that_looks_whole_and_go_on_later(
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
     let whole: Vec<u8> = (0..20u32 << 20)
-        .map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8)
+        .map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8)
         .collect();
     std::fs::write(dir.join("file"), &whole).unwrap();
     let (_, added, _) = json(dir, "content add --data server file --json");

@@ -365,7 +365,7 @@ fn table() -> Api {
             indexes::record,
             Op::new("A record's text and its place in its contribution")
                 .gives_like(200, object(&[("text", any_text()), ("opening", hex())]))
-                .fails(&[404]),
+                .fails(&[403, 404]),
         )
         .post(
             "/v1/keys",

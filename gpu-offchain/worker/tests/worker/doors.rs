@@ -17,7 +17,7 @@ fn content_is_what_its_cid_says() {
     assert_eq!(world.put(&path, b"hello").status, 200);
     assert_eq!(world.get(&path).ok().bytes, b"hello");
     assert_eq!(world.put("/v1/content/nonsense", b"").status, 400);
-    let large = vec![0; (1 << 20) + 1];
+    let large = vec![0; openledger_content::MAX_BLOCK + 1];
     assert_eq!(
         world
             .put(&format!("/v1/content/{}", Cid::of(&large)), &large)
