@@ -22,6 +22,13 @@ import { MemoryDatastore } from 'datastore-core'
 import { createLibp2p } from 'libp2p'
 import { CID } from 'multiformats/cid'
 
+// What helia's packages take from Node 22.
+Promise.withResolvers ??= function withResolvers() {
+  const all = {}
+  all.promise = new this((resolve, reject) => Object.assign(all, { resolve, reject }))
+  return all
+}
+
 const worker = process.argv[2]
 const dir = await mkdtemp(join(tmpdir(), 'openledger-helia-'))
 const run = async (...words) => JSON.parse((await promisify(execFile)(worker, ['content', ...words, '--json'])).stdout)
