@@ -29,6 +29,11 @@ const SILENCE: Duration = Duration::from_secs(20);
 /// How long a transaction is waited for in all: a chain that makes no blocks includes none.
 const PATIENCE: Duration = Duration::from_secs(600);
 
+/// What a node's pool says of a transaction that it dropped not long ago.
+const BANNED: i32 = 1012;
+/// What it says of one that it has.
+const KNOWN: i32 = 1013;
+
 type Statuses = RpcSubscription<TransactionStatus<H256>>;
 
 /// A signed transaction that the pool has.
@@ -176,9 +181,11 @@ impl Chain {
                     Some(data) => format!("{} ({})", e.message, data.get().trim_matches('"')),
                     None => e.message.clone(),
                 };
-                // The pool has these very bytes already, or a block had them: watched by looking at the blocks. It was not
-                // dropped, so this is no attempt.
-                let known = e.code == 1013 || (sent.attempts > 1 && reason.contains("outdated"));
+                // The pool has these very bytes already, or a block had them, or one that was retracted had them and this node takes
+                // them no more for a while, though others' pools may: watched by looking at the blocks. It was not dropped, so this
+                // is no attempt.
+                let is_over = e.code == BANNED || reason.contains("outdated");
+                let known = e.code == KNOWN || (sent.attempts > 1 && is_over);
                 if !known {
                     return Err(Error::Refused {
                         reason,
