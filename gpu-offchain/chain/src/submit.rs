@@ -26,6 +26,8 @@ const LIFETIME: u32 = 256;
 const ATTEMPTS: u32 = 4;
 /// No news of a transaction for this long: look for it in the blocks.
 const SILENCE: Duration = Duration::from_secs(20);
+/// How long one is looked for in the blocks that the node's pool does not take again.
+const BANNED_PATIENCE: Duration = Duration::from_secs(60);
 /// How long a transaction is waited for in all: a chain that makes no blocks includes none.
 const PATIENCE: Duration = Duration::from_secs(600);
 
@@ -47,6 +49,8 @@ struct Sent {
     statuses: Option<Statuses>,
     attempts: u32,
     since: Instant,
+    /// Since when the pool does not take it again.
+    banned: Option<Instant>,
 }
 
 /// What became of a transaction that the pool says nothing more about.
@@ -108,18 +112,20 @@ impl Chain {
             .request("system_accountNextIndex", rpc_params![ss58(&account)])
             .await?;
         let first = self.inner.nonces.next(&account, node, head.number);
+        let birth = self.birth(head).await?;
         let mut all: Vec<Sent> = Vec::with_capacity(calls.len());
         for (nonce, call) in (first..).zip(calls) {
-            let bytes = self.sign(call, key, nonce, head).await?;
+            let bytes = self.sign(call, key, nonce, birth).await?;
             let mut sent = Sent {
                 hash: sp_crypto_hashing::blake2_256(&bytes),
                 bytes,
                 account,
                 nonce,
-                birth: head.number,
+                birth: birth.number,
                 statuses: None,
                 attempts: 0,
                 since: Instant::now(),
+                banned: None,
             };
             self.inner.nonces.start(&account, nonce);
             if let Err(e) = self.give(&mut sent).await {
@@ -131,11 +137,19 @@ impl Chain {
         Ok(all)
     }
 
-    async fn sign(&self, call: &[u8], key: &Key, nonce: u64, head: Block) -> Result<Vec<u8>> {
+    /// The block that a transaction is made at. Its hash is signed, so on a fork without that block the signature is wrong: the last
+    /// final one, unless finality is so far behind that the transaction's time would soon be over.
+    async fn birth(&self, head: Block) -> Result<Block> {
+        let last = self.head(Head::Finalized).await?;
+        let is_near = head.number.saturating_sub(last.number) < LIFETIME / 2;
+        Ok(if is_near { last } else { head })
+    }
+
+    async fn sign(&self, call: &[u8], key: &Key, nonce: u64, birth: Block) -> Result<Vec<u8>> {
         let at = self
             .inner
             .client
-            .at_block_hash_and_number(H256(head.hash), head.number.into())
+            .at_block_hash_and_number(H256(birth.hash), birth.number.into())
             .await
             .map_err(|e| self.unreachable(e))?;
         let transactions = at.transactions();
@@ -146,7 +160,7 @@ impl Chain {
         let payload = RawCall::new(call, at.metadata_ref())?;
         let params = PolkadotExtrinsicParamsBuilder::<PolkadotConfig>::new()
             .nonce(nonce)
-            .mortal_from_unchecked(LIFETIME.into(), head.number.into(), H256(head.hash))
+            .mortal_from_unchecked(LIFETIME.into(), birth.number.into(), H256(birth.hash))
             .build();
         let error = |e: subxt::error::ExtrinsicError| Error::Call {
             reason: e.to_string(),
@@ -184,8 +198,12 @@ impl Chain {
                 // The pool has these very bytes already, or a block had them, or one that was retracted had them and this node takes
                 // them no more for a while, though others' pools may: watched by looking at the blocks. It was not dropped, so this
                 // is no attempt.
-                let is_over = e.code == BANNED || reason.contains("outdated");
-                let known = e.code == KNOWN || (sent.attempts > 1 && is_over);
+                let is_banned = sent.attempts > 1 && e.code == BANNED;
+                let is_over = sent.attempts > 1 && reason.contains("outdated");
+                let known = e.code == KNOWN || is_banned || is_over;
+                if is_banned {
+                    sent.banned.get_or_insert_with(Instant::now);
+                }
                 if !known {
                     return Err(Error::Refused {
                         reason,
@@ -246,6 +264,13 @@ impl Chain {
                     return Err(Error::NotIncluded {
                         hash: sent.hash,
                         reason: format!("none of the blocks of {} s took it", PATIENCE.as_secs()),
+                    })
+                }
+                Fate::Possible if sent.banned.is_some_and(|since| since.elapsed() > BANNED_PATIENCE) => {
+                    return Err(Error::NotIncluded {
+                        hash: sent.hash,
+                        reason: "the node’s pool had it, dropped it and does not take it again for a while"
+                            .into(),
                     })
                 }
                 Fate::Possible if sent.attempts < ATTEMPTS => {
