@@ -89,6 +89,10 @@ pub struct Standing {
     pub words: String,
     /// Whether it was proved wrong.
     pub condemned: bool,
+    /// Of what, by its name.
+    pub kind: Option<String>,
+    /// The block that this is of.
+    pub block: u32,
     /// Whether it can be proved wrong now.
     pub open: bool,
     /// Who answers for it.
@@ -152,6 +156,11 @@ impl Accused {
                 Standing {
                     words: stage(batch),
                     condemned: matches!(batch.stage, BatchStage::Condemned { .. }),
+                    kind: match batch.stage {
+                        BatchStage::Condemned { guilt } => Some(format!("{guilt:?}")),
+                        _ => None,
+                    },
+                    block: read.block.number,
                     open: batch.stage == BatchStage::Open && read.block.number < batch.closes,
                     who: batch.worker,
                     place: read.place(),
@@ -171,6 +180,11 @@ impl Accused {
                         _ => "closed".into(),
                     },
                     condemned: matches!(stage, IndexStage::Void { .. }),
+                    kind: match stage {
+                        IndexStage::Void { guilt } => Some(format!("{guilt:?}")),
+                        _ => None,
+                    },
+                    block: read.block.number,
                     open,
                     who: read.value.builder,
                     place: read.place(),
@@ -188,6 +202,8 @@ impl Accused {
                         None => "closed".into(),
                     },
                     condemned: bond.void.is_some(),
+                    kind: bond.void.map(|guilt| format!("{guilt:?}")),
+                    block: read.block.number,
                     open,
                     who: bond.publisher,
                     place: read.place(),
@@ -206,6 +222,8 @@ impl Accused {
                         None => "open to challenge".into(),
                     },
                     condemned: proved.value.is_some(),
+                    kind: proved.value.map(|_| "Duplicate".into()),
+                    block: block.number,
                     open: proved.value.is_none(),
                     who: known.value.contributor,
                     place: proved.place(),
@@ -295,6 +313,7 @@ impl Accused {
         Ok(json!({
             "stage": after.words,
             "condemned": after.condemned,
+            "kind": after.kind,
             "block": included.block.number,
             "accused": hex_of(before.who),
             "bond_before": money_json(&bond_before),
@@ -331,7 +350,7 @@ impl Accused {
             context.say_included("  somebody else proved it; the deposit came back", &included);
         }
         context.say(format!("  {self}: {} ({})", now.words, now.place));
-        Ok(json!({ "stage": now.words, "condemned": now.condemned }))
+        Ok(json!({ "stage": now.words, "condemned": now.condemned, "kind": now.kind, "block": now.block }))
     }
 
     fn calls(&self, who: &Account, salt: &Hash, evidence: &str) -> Result<(Commitment, Vec<u8>), String> {

@@ -69,8 +69,7 @@ impl Watcher<'_> {
             .as_ref()
             .filter(|_| accused.is_begun(self.context, &self.chain))
         {
-            let verdict = accused.go_on(self.context, &self.chain, key).await?;
-            return Ok(Progress::Looked(verdict["condemned"] != true));
+            return Ok(Progress::Looked(self.resume(accused, key).await?));
         }
         let source = Committed::Index(hash);
         if let Some(progress) = self.demanded(accused, source, block).await? {

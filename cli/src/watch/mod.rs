@@ -251,10 +251,21 @@ impl<'a> Watcher<'a> {
         for accused in case::begun(self.context, &self.chain) {
             self.context
                 .say(format!("{accused}: going on with the challenge that was begun"));
-            let verdict = accused.go_on(self.context, &self.chain, key).await?;
-            right &= verdict["condemned"] != true;
+            right &= self.resume(accused, key).await?;
         }
         Ok(right)
+    }
+
+    /// Goes on with a challenge that was begun and tells what became of it. A reorganisation may have shown the evidence already, so that
+    /// nothing is left but to say so. False if it proved something.
+    async fn resume(&self, accused: Accused, key: &Key) -> Result<bool> {
+        let verdict = accused.go_on(self.context, &self.chain, key).await?;
+        self.context.give(&json!({
+            "accused": accused.to_string(),
+            "kind": verdict["kind"],
+            "verdict": verdict,
+        }));
+        Ok(verdict["condemned"] != true)
     }
 
     /// Waits again for what an earlier run demanded: the chain knows what that was.
@@ -418,8 +429,7 @@ impl<'a> Watcher<'a> {
         {
             self.context
                 .say(format!("{accused}: going on with the challenge that was begun"));
-            let verdict = accused.go_on(self.context, &self.chain, key).await?;
-            return Ok(Progress::Looked(verdict["condemned"] != true));
+            return Ok(Progress::Looked(self.resume(accused, key).await?));
         }
         let source = Committed::Batch(id);
         if let Some(progress) = self.demanded(accused, source, block).await? {
