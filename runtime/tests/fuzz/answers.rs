@@ -19,7 +19,7 @@ use openledger_attribution::{
     wire::Object,
 };
 use openledger_protocol::{
-    batches::{commitment, BatchStage},
+    batches::{commitment, Batch, BatchStage},
     channels::ChannelClaim,
     compute::{capability, Backend, Delivery, Heartbeat, Job, JobStage, Outcome, Task, Worker},
     disputes::{index_commitment, Committed, Sample},
@@ -687,8 +687,13 @@ fn no_credits(header: &BatchHeader) -> CreditsHeader {
 
 /// A batch in such a stage, with what its worker keeps of it.
 fn batch(play: &mut Play, is_stage: impl Fn(&BatchStage) -> bool) -> Option<(u64, BatchStage, Made)> {
+    batch_that(play, |batch| is_stage(&batch.stage))
+}
+
+/// A batch that is so, with what its worker keeps of it.
+fn batch_that(play: &mut Play, is_so: impl Fn(&Batch<AccountId>) -> bool) -> Option<(u64, BatchStage, Made)> {
     let all: Vec<_> = attribution::Batches::<Runtime>::iter()
-        .filter(|(_, batch)| is_stage(&batch.stage))
+        .filter(|(_, batch)| is_so(batch))
         .map(|(id, batch)| (id, batch.stage, batch.header.hash()))
         .collect();
     let (id, stage, hash) = *play.rng.pick(&all)?;
@@ -701,7 +706,11 @@ fn settle_batch(play: &mut Play) -> Option<Try> {
 }
 
 fn credit(play: &mut Play) -> Option<Try> {
-    let (batch, stage, made) = batch(play, |stage| matches!(stage, BatchStage::Settled { .. }))?;
+    // Most settled batches have credited everybody, or have nobody to credit.
+    let (batch, stage, made) = batch_that(play, |batch| match batch.stage {
+        BatchStage::Settled { credited } => credited < batch.credits.credits.count,
+        _ => false,
+    })?;
     let BatchStage::Settled { credited } = stage else {
         return None;
     };

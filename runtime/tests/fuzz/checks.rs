@@ -162,8 +162,14 @@ const NOT_PLAYED: &[(&str, &str)] = &[
     ("Committees", "decide"),
 ];
 
-/// Every call of ours that is played succeeded at least once.
-pub(crate) fn coverage(all: &Tallies) {
+/// Calls that succeed once in tens of thousands: few batches that settle here have anybody to credit. The pallets' own tests bring them
+/// to success as well.
+const RARE: &[(&str, &str)] = &[("Attribution", "credit")];
+/// Tries from which on they must have succeeded too.
+const MANY: u64 = 500_000;
+
+/// Every call of ours that is played succeeded at least once in so many tries.
+pub(crate) fn coverage(all: &Tallies, calls: u64) {
     let mut never = Vec::new();
     for pallet in RuntimeCall::get_module_names()
         .iter()
@@ -174,6 +180,7 @@ pub(crate) fn coverage(all: &Tallies) {
             RuntimeCall::get_call_names(pallet)
                 .iter()
                 .filter(|call| !NOT_PLAYED.contains(&(pallet, call)))
+                .filter(|call| calls >= MANY || !RARE.contains(&(pallet, call)))
                 .filter(is_never)
                 .map(|call| format!("{pallet}.{call}")),
         );

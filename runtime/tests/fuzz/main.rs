@@ -99,6 +99,6 @@ fn the_chains_promises_should_hold_whatever_is_sent() {
     checks::weights(&all);
     // Fewer may miss some by chance.
     if calls >= 20_000 {
-        checks::coverage(&all);
+        checks::coverage(&all, calls);
     }
 }
