@@ -79,7 +79,7 @@ net-equivocation: build ## The same session key run twice
 lies: build ## Every kind of lie told by a worker on a development node, caught by a watcher; LIES="score withheld" tells those
 	@DEMO_DIR=.lies node tests/lies/dev.mjs
 
-committee: build ## A lie that only recomputing finds: an audit draws it, a committee of five judges it (ten minutes)
+committee: build ## A lie that only recomputing finds: an audit draws it, a committee of five judges it (five minutes)
 	@DEMO_DIR=.committee node tests/lies/committee.mjs
 
 net-lies: build ## The same on four validators with eight light workers, the honest paid to the planck

@@ -97,8 +97,14 @@ await play('committee', async () => {
     const votes = () => members.flatMap((name) => lines(name)
         .filter((line) => line.includes('revealed what was recomputed'))
         .map((line) => ({ name, line: line.replace(/\x1b\[[0-9;]*m/g, '') })));
-    const tellVotes = (from) => {
-        for (const { name, line } of votes().slice(from)) console.log(`  ${name}: ${line.slice(line.indexOf('revealed'))}`);
+    const told = new Set();
+    /** Prints the votes that were not printed yet. */
+    const tellVotes = () => {
+        for (const { name, line } of votes()) {
+            const vote = `  ${name}: ${line.slice(line.indexOf('revealed'))}`;
+            if (!told.has(vote)) console.log(vote);
+            told.add(vote);
+        }
     };
 
     begin('An honest batch is audited and settled');
@@ -110,12 +116,11 @@ await play('committee', async () => {
         return now === 'credited';
     });
     await until('its committee has voted', 120, () => votes().length >= 4);
-    tellVotes(0);
+    tellVotes();
     const wrong = votes().filter(({ line }) => line.includes('Wrong'));
     if (wrong.length > 0) throw new Failed(`${wrong[0].name} voted against an honest answer: ${wrong[0].line}`);
 
     begin('Lying batches are audited until one is caught');
-    const before = votes().length;
     tell('sketch');
     const lying = [];
     for (let n = 0; n < BATCHES; n += 1) lying.push((await batch(20 + 2 * n)).id);
@@ -124,7 +129,7 @@ await play('committee', async () => {
         const line = lines('liar').find((line) => line.includes('a batch was proved wrong'));
         return line?.replace(/\x1b\[[0-9;]*m/g, '');
     });
-    tellVotes(before);
+    tellVotes();
     console.log(`  ${caught.slice(caught.indexOf('a batch'))}`);
     if (!caught.includes('Recomputed')) throw new Failed(`it was condemned for something else: ${caught}`);
     const id = Number(caught.match(/batch=(\d+)/)?.[1]);

@@ -95,8 +95,8 @@ export async function begin({ channels = 2, worker: more = [], deposit = '40', p
     writeFileSync(join(data, 'account.key'), '//sdk//worker\n', { mode: 0o600 })
     const { account } = tool('init', '--data', data)
     start('node', NODE, [
-      '--dev', '--port', String(await freePort()), '--base-path', join(home, 'node'), '--sealing', 'interval=200', '--rpc-port', String(rpc), '--eth-rpc-port',
-      String(await freePort()), '--no-prometheus', '--worker', workerUrl, '--worker-secret-file', join(data, 'secret'),
+      '--dev', '--port', String(await freePort()), '--base-path', join(home, 'node'), '--sealing', 'interval=200',
+      '--rpc-port', String(rpc), '--eth-rpc-port', String(await freePort()), '--no-prometheus', '--worker', workerUrl, '--worker-secret-file', join(data, 'secret'),
     ])
     const alice = ['--node', nodeUrl, '--worker', workerUrl, '--data', join(home, 'people/alice'), '--dev-key', 'Alice']
     await until('the node answers', 60, () => spawnSync(CLI, [...alice, 'supply']).status === 0)
