@@ -41,8 +41,7 @@ clients: build ## The foreign-client tests at full length
 	@FULL=1 scripts/clients.sh
 
 adversary: setup ## Lies of every dispute row planted in many random worlds, and forged challenges, through the pallets: counts of each
-	@$(ENV); ATTRIBUTION_SCALE=$${SCALE:-50} SKIP_WASM_BUILD=1 cargo test --release --locked -p pallet-openledger-attribution \
-		-p pallet-openledger-datanets -p pallet-openledger-committees -- --nocapture lie honest score life withheld drawn
+	@$(ENV); ATTRIBUTION_SCALE=$${SCALE:-50} cargo test --release --locked --workspace --lib -- --nocapture lie honest score life withheld drawn
 
 fuzz: build ## The whole runtime under random transactions, its promises checked after each block (CALLS=1000000, SEED=N to repeat)
 	@$(ENV); export FUZZ_CALLS=$${CALLS:-1000000} FUZZ_THREADS=$$(nproc); [ -z "$${SEED:-}" ] || export FUZZ_SEED=$$SEED; \
@@ -79,7 +78,7 @@ net-equivocation: build ## The same session key run twice
 lies: build ## Every kind of lie told by a worker on a development node, caught by a watcher; LIES="score withheld" tells those
 	@DEMO_DIR=.lies node tests/lies/dev.mjs
 
-committee: build ## A lie that only recomputing finds: an audit draws it, a committee of five judges it (five minutes)
+committee: build ## Lies that only recomputing finds, a sketch, an answer, a training: a committee of five judges them (ten minutes)
 	@DEMO_DIR=.committee node tests/lies/committee.mjs
 
 net-lies: build ## The same on four validators with eight light workers, the honest paid to the planck

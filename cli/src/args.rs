@@ -92,6 +92,9 @@ pub enum Command {
     Watch(Watch),
     /// Recompute one batch and challenge what is wrong; exit code 1 if something is
     Dispute(Dispute),
+    /// Have a committee recompute what no integer proves; exit code 1 if it finds it wrong
+    #[command(subcommand)]
+    Question(Question),
     /// Pay the chain to have a worker show a piece of what it committed to; exit code 1 if it withholds it
     Request(Request),
     /// Compare the issuance with the sum of all accounts; exit code 1 if they differ
@@ -449,6 +452,45 @@ pub struct Dispute {
     /// Only say what is wrong, challenge nothing
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// `question`.
+#[derive(Debug, Subcommand)]
+pub enum Question {
+    /// Does training on the declared data give the adapter of this generation?
+    Training {
+        /// The generation, as MODEL:GENERATION
+        #[arg(value_name = "MODEL:GENERATION", value_parser = parse_place)]
+        place: Place,
+    },
+    /// Does the model give this answer?
+    Output {
+        /// Hash of the receipt, in a batch that can still be challenged
+        #[arg(value_parser = parse_hash)]
+        receipt: Hash,
+    },
+    /// Is this sketch what the answer's text gives?
+    Query {
+        /// Hash of the receipt, in a batch that can still be challenged
+        #[arg(value_parser = parse_hash)]
+        receipt: Hash,
+    },
+    /// Is this row's sketch what its record gives?
+    Row {
+        /// Hash of the index
+        #[arg(value_parser = parse_hash)]
+        index: Hash,
+        /// Number of the row
+        row: u64,
+    },
+    /// Do these bases follow from the rows that were drawn for them?
+    Basis {
+        /// Hash of the index
+        #[arg(value_parser = parse_hash)]
+        index: Hash,
+        /// Number of the module
+        module: u16,
+    },
 }
 
 /// `request`.

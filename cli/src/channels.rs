@@ -6,6 +6,7 @@ use crate::{
     wire::bytes_of,
     Error, Result,
 };
+use openledger_attribution::voucher::Mode;
 use openledger_chain::{ss58, Chain, Head, Read};
 use openledger_protocol::{calls, channels::Channel, storage, Account};
 use serde_json::{json, Value};
@@ -22,12 +23,28 @@ pub async fn read(
 
 /// The account of the worker behind `--worker`.
 pub fn worker_account(context: &Context) -> Result<Account> {
+    worker_says(context).map(|(account, _)| account)
+}
+
+/// The account of a worker, and how it computes answers.
+pub fn worker_says(context: &Context) -> Result<(Account, Mode)> {
     let worker = context.worker();
     let health: Value = worker.json("/health")?;
     let account = health["account"]
         .as_str()
         .and_then(|text| bytes_of(text).ok()?.try_into().ok());
-    account.ok_or_else(|| worker.wrong("/health", "it names no account"))
+    let account = account.ok_or_else(|| worker.wrong("/health", "it names no account"))?;
+    let mode = match health["mode"].as_str() {
+        Some("verifiable") => Mode::Verifiable,
+        Some("fast") => Mode::Fast,
+        other => {
+            return Err(worker.wrong(
+                "/health",
+                format!("it answers in mode {other:?}, which this program does not know"),
+            ))
+        }
+    };
+    Ok((account, mode))
 }
 
 /// Runs the command.

@@ -6,34 +6,14 @@ use crate::{
     Error, Result,
 };
 use openledger_chain::{Chain, Head, Key};
-use openledger_content::{ContentKey, Identity, KeyRequest, Label, Purpose};
+use openledger_content::{ContentKey, KeyRequest, Label, Purpose};
 use openledger_protocol::{compute, storage, Account};
 use serde_json::json;
-use std::{
-    collections::BTreeMap,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::collections::BTreeMap;
 
 /// The key that a keeper gives for this purpose.
 pub fn ask(keeper: &Worker, chain: &Chain, key: &Key, label: &Label, purpose: Purpose) -> Result<ContentKey> {
-    let mut nonce = [0; 16];
-    getrandom::fill(&mut nonce)
-        .map_err(|e| Error::other(format!("the system gives no random bytes: {e}")))?;
-    let time = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_err(|_| Error::other("the system's clock is before 1970: set it"))?;
-    let identity = Identity::random()?;
-    let request = KeyRequest {
-        genesis: chain.genesis(),
-        keeper: label.keeper,
-        account: key.account(),
-        datanet: label.datanet,
-        version: label.version,
-        purpose,
-        recipient: identity.recipient().0,
-        time: time.as_secs(),
-        nonce,
-    };
+    let (request, identity) = KeyRequest::new(chain.genesis(), key.account(), label, purpose)?;
     let body = json!({
         "request": hex_of(request.encode()),
         "signature": hex_of(key.sign(&request.message())),

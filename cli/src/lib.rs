@@ -3,7 +3,7 @@
 //! [`args`] says what can be typed, [`context`] is what every command has: the chain, a worker, a key, a place for its files.
 //! [`proof`] and [`words`] recompute answers from public data, [`explain`] compares them with what was claimed and paid.
 //! [`evidence`] finds in what was published whatever is wrong, and [`watch`] brings it to the chain.
-//! [`request`] has the chain demand what nobody publishes.
+//! [`request`] has the chain demand what nobody publishes, [`question`] puts before a committee what no integer proves.
 //! [`pay`] pays for an answer, for [`chat`] and for the [`proxy`] that pays for OpenAI's SDKs; [`book`] keeps what a consumer must
 //! never forget, [`spending`] the limits.
 //!
@@ -28,6 +28,7 @@ pub mod pay;
 pub mod proof;
 pub mod proxy;
 pub mod public;
+pub mod question;
 pub mod request;
 mod review;
 pub mod rewards;
@@ -63,6 +64,7 @@ pub async fn run(args: Args) -> Result<bool> {
         Command::Explain(command) => explain::run(&context, command).await,
         Command::Watch(command) => watch::watch(&context, command).await,
         Command::Dispute(command) => watch::dispute(&context, command).await,
+        Command::Question(command) => question::run(&context, command).await,
         Command::Request(command) => request::run(&context, command).await,
         Command::Supply(command) => rewards::supply(&context, command).await,
     }

@@ -76,6 +76,8 @@ pub struct Order {
     pub account: Read<Channel<Account>>,
     /// The base's tokenizer.
     pub tokenizer: Arc<Tokenizer>,
+    /// How the worker computes answers.
+    pub mode: Mode,
 }
 
 /// What is asked, as it is signed for.
@@ -114,7 +116,7 @@ pub async fn look_up(
     let (model, stored) = models::find(&chain, name, block).await?;
     let (generation, index) = ready(&chain, model, &stored, wanted).await?;
     let tariff = models::tariff(&chain, &stored, (model, generation)).await?;
-    let account = channels::worker_account(context)?;
+    let (account, mode) = channels::worker_says(context)?;
     let channel = match wish.channel {
         Some(channel) => channel,
         None => own_channels(&chain, &key, &account, block)
@@ -162,6 +164,7 @@ pub async fn look_up(
         channel,
         account: found,
         tokenizer,
+        mode,
     })
 }
 
@@ -299,7 +302,7 @@ pub fn sign(order: &Order, page: &Page, question: &Question) -> Result<Pending> 
         generation: order.generation,
         index: order.index,
         tariff,
-        mode: Mode::Verifiable,
+        mode: order.mode,
         prompt: root,
         parameters: question.parameters.hash(),
         seed,

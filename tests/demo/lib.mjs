@@ -107,7 +107,8 @@ export async function until(what, seconds, probe) {
 }
 
 export const get = async (url) => {
-    const answer = await fetch(url);
+    // Nothing here reads while a command runs, and a connection that was kept open may have been closed meanwhile.
+    const answer = await fetch(url).catch(() => fetch(url));
     if (!answer.ok) throw new Error(`${url}: ${answer.status}`);
     return answer.json();
 };

@@ -1,6 +1,9 @@
-// A lie that no integer tells: an answer's sketch is not what its text gives, and everything else follows from it. On a development
-// chain whose committees have five seats, four of which decide, as on a network: an audit draws the answer, five workers recompute it from
-// the text that the liar must hand them, and the batch is condemned. Before it lies, a committee finds the same worker's answers right.
+// Lies that no integer tells, on a development chain whose committees have five seats, four of which decide, as on a network:
+// - an answer's sketch is not what its text gives, and everything else follows from it: an audit draws the answer, five workers recompute it
+//   from the text that the liar must hand them, and the batch is condemned;
+// - the base answers in place of the adapter that is paid for: who paid asks, five workers give the answer again;
+// - half of the data is left out of a training: somebody asks, five workers train again.
+// Before and beside, committees find what the same worker does honestly right.
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
@@ -22,7 +25,9 @@ function spec() {
     must(NODE, ['export-chain-spec', '--chain', 'dev', '--output', file]);
     // As text: its amounts are larger than what JavaScript's numbers hold.
     const written = readFileSync(file, 'utf8');
-    const other = written.replace(/"chainId": *161299\b/, '"chainId": 161300').replace(/"known": *true\b/, '"known": false');
+    // Twice the time for everything, so that five trainings fit on one machine.
+    const other = written.replace(/"chainId": *161299\b/, '"chainId": 161300').replace(/"known": *true\b/, '"known": false')
+        .replace(/"hourBlocks": *1\b/, '"hourBlocks": 2');
     if (!/"chainId": 161300.*"known": false|"known": false.*"chainId": 161300/s.test(other)) throw new Failed('the development chain is another than this script knows');
     writeFileSync(file, other);
     return file;
@@ -135,7 +140,36 @@ await play('committee', async () => {
     const id = Number(caught.match(/batch=(\d+)/)?.[1]);
     if (!lying.includes(id)) throw new Failed(`batch ${id} did not lie`);
     await until('the liar knows', 60, async () => (await state(id)) === 'condemned');
+
+    /** Asks a committee, and fails if it finds another than was told. */
+    const puts = (who, expected, ...what) => {
+        const status = who.types('question', ...what);
+        tellVotes();
+        if (status !== expected) throw new Failed(`question ${what.join(' ')} ended with ${status}, not with ${expected}`);
+    };
+    begin('Whoever paid has answers given again: one of the adapter, one of the base alone');
+    const answered = [];
+    for (const word of ['nothing', 'output']) {
+        tell(word);
+        const before = (await batches()).length;
+        const [first] = [ask(50 + answered.length), ask(60 + answered.length)];
+        await until('the batch', 120, async () => {
+            const all = await batches();
+            return all.length > before && all[0].id !== null && all[0].state !== 'submitted';
+        });
+        tell('nothing');
+        answered.push(first.receipt);
+        puts(victim, word === 'output' ? 1 : 0, 'output', first.receipt);
+    }
+
+    begin('A training is repeated: an honest one, and one that left out half of the data');
+    puts(alice, 0, 'training', '0:1');
+    tell('training');
+    developer.does('train', 'commons-answers', '--source', '0:0:100', '--price', '20', '--epochs', '1');
+    tell('nothing');
+    puts(alice, 1, 'training', '0:2');
     alice.does('supply');
     tellStages();
-    console.log(`\nbatch ${id} of lying batches ${lying.join(', ')} was condemned by a committee; honest batch ${honest.id} was settled after one`);
+    console.log(`\nbatch ${id} of lying batches ${lying.join(', ')} was condemned by a committee; honest batch ${honest.id} was settled after one; `
+        + 'the answer of the base and the training on half of the data were found out, the honest ones not');
 });

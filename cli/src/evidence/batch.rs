@@ -207,6 +207,27 @@ impl Batch {
         each.collect()
     }
 
+    /// The receipt of this hash with the way to the batch's root.
+    pub fn revealed(&self, receipt: &Hash) -> Option<RevealedReceipt> {
+        let receipts = self.receipts.as_ref()?;
+        let (at, _) = receipts.each().find(|(_, leaf)| leaf.receipt == *receipt)?;
+        Some(RevealedReceipt {
+            leaf: receipts.open(at)?,
+            receipt: self.body(at)?,
+        })
+    }
+
+    /// The answer behind the receipt of this hash with the way to the batch's root, and its sketch; of a sampled batch under the first of its
+    /// draws.
+    pub fn shown(&self, receipt: &Hash) -> Option<(AnswerProof, Sketch)> {
+        let proof = self
+            .proofs()
+            .into_iter()
+            .find(|proof| proof.leaf.leaf.receipt == *receipt)?;
+        let query = self.shaped.get(&proof.attribution.hash())?.query.clone()?;
+        Some((proof, query))
+    }
+
     fn body(&self, at: u64) -> Option<Receipt> {
         self.bodies.get(usize::try_from(at).ok()?).copied().flatten()
     }

@@ -11,12 +11,14 @@ use crate::{
 };
 use openledger_attribution::{
     hash::Hash,
-    verdict::{BatchEvidence, Duplicate, IndexEvidence, VersionEvidence},
+    verdict::{BatchEvidence, BatchQuestion, Duplicate, IndexEvidence, IndexQuestion, VersionEvidence},
 };
 use openledger_chain::{ss58, At, Chain, Head, Included, Key, Read};
 use openledger_protocol::{
     batches::{commitment, Batch, BatchStage, Challenge},
-    calls, compute,
+    calls,
+    committees::{index_question_commitment, question_commitment},
+    compute,
     datanets::Contribution,
     disputes::{
         duplicate_commitment, index_commitment, version_commitment, Disputed, IndexBond, IndexStage,
@@ -63,6 +65,10 @@ pub enum Evidence {
     Version(Box<VersionEvidence>),
     /// About a contribution.
     Duplicate(Box<Duplicate>),
+    /// A question about a batch, for a committee.
+    OfBatch(Box<BatchQuestion>),
+    /// A question about an index, for a committee.
+    OfIndex(Box<IndexQuestion>),
 }
 
 impl Evidence {
@@ -72,7 +78,14 @@ impl Evidence {
             Self::Index(evidence) => bytes_of_field(&**evidence),
             Self::Version(evidence) => bytes_of_field(&**evidence),
             Self::Duplicate(evidence) => bytes_of_field(&**evidence),
+            Self::OfBatch(question) => bytes_of_field(&**question),
+            Self::OfIndex(question) => bytes_of_field(&**question),
         }
+    }
+
+    /// Whether it proves nothing by itself.
+    fn is_question(&self) -> bool {
+        matches!(self, Self::OfBatch(_) | Self::OfIndex(_))
     }
 }
 
@@ -81,6 +94,9 @@ impl Evidence {
 struct Kept {
     salt: String,
     evidence: String,
+    /// Whether the evidence is a question for a committee.
+    #[serde(default)]
+    asks: bool,
 }
 
 /// Where something accused stands.
@@ -248,6 +264,7 @@ impl Accused {
         let kept = Kept {
             salt: hex_of(random()?),
             evidence: hex_of(evidence.bytes()),
+            asks: evidence.is_question(),
         };
         files::write_json(&self.path(context, chain), &kept)?;
         self.go_on(context, chain, key).await
@@ -270,7 +287,7 @@ impl Accused {
         }
         let damaged = |e: String| Error::file(&path, format!("{e}; move it away and look again"));
         let salt: Hash = args::parse_hash(&kept.salt).map_err(damaged)?;
-        let (commitment, prove) = self.calls(&account, &salt, &kept.evidence).map_err(damaged)?;
+        let (commitment, prove) = self.calls(&account, &salt, &kept).map_err(damaged)?;
         match mine().await?.value {
             None => {
                 let included = chain.submit(&commitment.call, key).await?;
@@ -303,6 +320,10 @@ impl Accused {
         let after = self.standing(chain, included.block).await?;
         let bond_after = bond(chain, &before.who, included.block).await?;
         let free = chain.balance(&account, included.block).await?.map(|b| b.free);
+        if kept.asks {
+            context.say_included("  asked", &included);
+            return Ok(json!({ "stage": after.words, "asked": included.block.number }));
+        }
         context.say_included("  evidence shown", &included);
         context.say(format!("  verdict: {} ({})", after.words, after.place));
         let accused = ss58(&before.who);
@@ -353,8 +374,23 @@ impl Accused {
         Ok(json!({ "stage": now.words, "condemned": now.condemned, "kind": now.kind, "block": now.block }))
     }
 
-    fn calls(&self, who: &Account, salt: &Hash, evidence: &str) -> Result<(Commitment, Vec<u8>), String> {
+    fn calls(&self, who: &Account, salt: &Hash, kept: &Kept) -> Result<(Commitment, Vec<u8>), String> {
+        let evidence = kept.evidence.as_str();
         Ok(match *self {
+            Self::Batch(id) if kept.asks => {
+                let question: BatchQuestion = field(evidence)?;
+                let hash = question_commitment(who, id, salt, &question);
+                let call = calls::attribution::challenge(id, &hash);
+                let ask = calls::attribution::ask(id, salt, Box::new(question));
+                (Commitment { hash, call }, ask)
+            }
+            Self::Index(index) if kept.asks => {
+                let question: IndexQuestion = field(evidence)?;
+                let hash = index_question_commitment(who, &index, salt, &question);
+                let call = calls::attribution::challenge_index(&index, &hash);
+                let ask = calls::attribution::ask_index(&index, salt, Box::new(question));
+                (Commitment { hash, call }, ask)
+            }
             Self::Batch(id) => {
                 let evidence: BatchEvidence = field(evidence)?;
                 let hash = commitment(who, id, salt, &evidence);

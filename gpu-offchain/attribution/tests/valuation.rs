@@ -3,7 +3,9 @@
 mod common;
 
 use common::{seed, Rng};
+use openledger_content::{read_file, Record};
 use openledger_influence::valuation::{families, neighbour_values, outliers, review, Reason};
+use std::path::Path;
 
 /// What a coalition gains: the definition, word by word.
 fn gain(nearness: &[f64], gains: &[f64], coalition: u32, k: usize) -> f64 {
@@ -117,7 +119,6 @@ fn copies_and_near_copies_are_one_family() {
 
 #[test]
 fn an_answer_to_another_question_is_held_and_nothing_else() {
-    // Three neighbours answer for a question: only where more are near does one stand before a better one.
     let good = [
         (
             "How warm is a brood nest?",
@@ -166,4 +167,123 @@ fn an_answer_to_another_question_is_held_and_nothing_else() {
     assert_eq!(held.iter().map(|held| held.record).collect::<Vec<_>>(), [9]);
     assert!(matches!(held[0].reason, Reason::StandsOut { deviations } if deviations > 3.0));
     assert_eq!(review(&[], &[]).unwrap(), []);
+}
+
+/// Three ways to ask one thing, and three to say one thing.
+const WARMTH: [(&str, &str); 3] = [
+    (
+        "How warm is a brood nest?",
+        "Thirty-five degrees, within half a degree.",
+    ),
+    (
+        "How warm is the middle of a brood nest?",
+        "Thirty-five degrees, day and night.",
+    ),
+    (
+        "How warm do bees keep a brood nest?",
+        "Thirty-five degrees; they shiver for it.",
+    ),
+];
+
+fn contradicting(records: &[(&str, &str)]) -> Vec<usize> {
+    let held = review(records, &vec![None; records.len()]).unwrap();
+    held.iter().map(|held| held.record).collect()
+}
+
+#[test]
+fn the_one_of_three_that_contradicts_is_held_wherever_it_stands() {
+    for wrong in [
+        "Twenty degrees, as in the room outside.",
+        "Six hours after it turned the last time.",
+    ] {
+        for at in 0..3 {
+            let mut records = WARMTH;
+            records[at].1 = wrong;
+            assert_eq!(contradicting(&records), [at], "{wrong}");
+        }
+    }
+}
+
+#[test]
+fn honest_paraphrases_are_not_held() {
+    let families = [
+        WARMTH,
+        [
+            (
+                "How do I start a sourdough?",
+                "Mix rye flour and warm water in equal parts.",
+            ),
+            (
+                "What do I need to start sourdough?",
+                "Equal parts of rye flour and warm water, mixed.",
+            ),
+            (
+                "How is a sourdough started?",
+                "You take the same weight of water and of rye, and stir.",
+            ),
+        ],
+        [
+            (
+                "Who keeps the lighthouse?",
+                "Edda Reed keeps it, as her mother did.",
+            ),
+            ("Who looks after the lighthouse?", "That is Edda Reed."),
+            (
+                "Who is the keeper of the lighthouse?",
+                "Mrs Reed, since the spring.",
+            ),
+        ],
+    ];
+    for family in &families {
+        assert_eq!(contradicting(family), [0; 0], "{family:?}");
+        // Two alone: neither is told to be the wrong one.
+        let apart = [family[0], (family[1].0, "Nobody knows for certain.")];
+        assert_eq!(contradicting(&apart), [0; 0]);
+    }
+    assert_eq!(contradicting(&families.concat()), [0; 0]);
+}
+
+/// The table of docs/results/lds.md: `INFLUENCE_SEED=0 cargo test … --test valuation answers_moved -- --nocapture`.
+#[test]
+fn answers_moved_round_among_the_shipped_are_held_and_few_others() {
+    const DRAWS: usize = 40;
+    const MOVED: usize = 9;
+    let corpora = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shipped/corpora");
+    let corpora: Vec<Vec<Record>> = ["ada-thorn", "ben-holloway", "clara-vogel"]
+        .iter()
+        .map(|name| read_file(&corpora.join(format!("{name}.jsonl"))).unwrap())
+        .collect();
+    let texts = |many: usize| -> Vec<(&str, &str)> {
+        let first = corpora.iter().flat_map(|records| &records[..many]);
+        first.map(Record::question_and_answer).collect()
+    };
+    let all = texts(60);
+    let mut rng = Rng(seed());
+    let (mut found, mut good) = (0, 0);
+    for _ in 0..DRAWS {
+        let mut places: Vec<usize> = (0..all.len()).collect();
+        for at in 0..MOVED {
+            places.swap(at, at + rng.below((all.len() - at) as u64) as usize);
+        }
+        let mut records = all.clone();
+        for at in 0..MOVED {
+            records[places[at]].1 = all[places[(at + 1) % MOVED]].1;
+        }
+        for held in contradicting(&records) {
+            match places[..MOVED].contains(&held) {
+                true => found += 1,
+                false => good += 1,
+            }
+        }
+    }
+    // Each corpus says everything three times; its first twenty say it once.
+    let once = contradicting(&texts(20)).len();
+    println!(
+        "held: {found} of {} wrong answers, {good} of {} good records, {once} of 60 of which none says the same",
+        DRAWS * MOVED,
+        DRAWS * (all.len() - MOVED)
+    );
+    assert!(found * 100 >= DRAWS * MOVED * 60, "{found}");
+    assert!(good * 150 <= DRAWS * (all.len() - MOVED), "{good}");
+    assert!(once <= 1, "{once}");
 }

@@ -65,6 +65,15 @@ pub struct About {
 }
 
 impl Cuda {
+    /// Everything that decides the bits of what is computed in [`Mode::Verifiable`]: architecture, compiler, kernels.
+    pub fn machine(&self) -> String {
+        let hash: String = source_hash()[..8]
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        format!("{}-nvrtc{}-{hash}", self.0.arch, self.0.compiler)
+    }
+
     /// Opens a device and loads its kernels.
     ///
     /// Errors: libraries or device missing, a kernel that does not compile.
@@ -181,11 +190,7 @@ impl Backend for Cuda {
             Mode::Fast => "fast",
             Mode::Verifiable => "verifiable",
         };
-        let hash: String = source_hash()[..8]
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        format!("cuda-{}-{mode}-nvrtc{}-{hash}", self.0.arch, self.0.compiler)
+        format!("cuda-{mode}-{}", self.machine())
     }
 
     fn take_fault(&self) -> Option<Fault> {

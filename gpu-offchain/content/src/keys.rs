@@ -1,10 +1,14 @@
 //! Asking a keeper for a key of licensed content.
 
-use crate::{Error, Recipient, Result};
+use crate::{
+    seal::{random, seal},
+    Error, Identity, Label, Recipient, Result,
+};
 use openledger_attribution::{
     hash::{Account, Hash},
     wire::{Field, Reader, WireError},
 };
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Starts the SPDX identifier of a licence that is on no public list: the terms are the owner's.
 const OWN_TERMS: &[u8] = b"LicenseRef-";
@@ -54,6 +58,29 @@ pub struct KeyRequest {
 }
 
 impl KeyRequest {
+    /// One made now for the key that a label names, with the identity that opens the answer. `account` signs its
+    /// [`message`](Self::message).
+    ///
+    /// Errors: no random bytes, or a clock that is before 1970.
+    pub fn new(genesis: Hash, account: Account, label: &Label, purpose: Purpose) -> Result<(Self, Identity)> {
+        let identity = Identity::random()?;
+        let time = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_err(|_| seal("the system's clock is before 1970: set it"))?;
+        let request = Self {
+            genesis,
+            keeper: label.keeper,
+            account,
+            datanet: label.datanet,
+            version: label.version,
+            purpose,
+            recipient: identity.recipient().0,
+            time: time.as_secs(),
+            nonce: random()?,
+        };
+        Ok((request, identity))
+    }
+
     /// Whom the answer is sealed to.
     pub fn recipient(&self) -> Recipient {
         Recipient(self.recipient)
@@ -134,6 +161,7 @@ impl KeyRequest {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ContentKey;
 
     #[test]
     fn requests_read_back_and_nothing_else_does() {
@@ -165,6 +193,23 @@ mod tests {
                 .to_string()
                 .contains("no request"));
         }
+    }
+
+    #[test]
+    fn each_request_is_another_and_its_answer_opens() {
+        let label = Label {
+            datanet: 4,
+            version: 5,
+            keeper: [2; 32],
+        };
+        let purpose = Purpose::Read { job: None };
+        let (one, identity) = KeyRequest::new([1; 32], [3; 32], &label, purpose).unwrap();
+        let (other, _) = KeyRequest::new([1; 32], [3; 32], &label, purpose).unwrap();
+        assert_eq!((one.keeper, one.datanet, one.version), ([2; 32], 4, 5));
+        assert!(one.nonce != other.nonce && one.recipient != other.recipient);
+        let key = ContentKey::random().unwrap();
+        let sealed = key.wrap(&one.recipient()).unwrap();
+        assert_eq!(identity.unwrap_key(&sealed).unwrap(), key);
     }
 
     #[test]

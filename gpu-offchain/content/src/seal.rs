@@ -68,14 +68,14 @@ impl PartialEq for ContentKey {
 
 impl Eq for ContentKey {}
 
-fn random<const N: usize>() -> Result<[u8; N]> {
+pub(crate) fn random<const N: usize>() -> Result<[u8; N]> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes)
         .map_err(|error| seal(format!("the system gives no random bytes: {error}")))?;
     Ok(bytes)
 }
 
-fn seal(what: impl Into<String>) -> Error {
+pub(crate) fn seal(what: impl Into<String>) -> Error {
     Error::Sealed(what.into())
 }
 

@@ -3,9 +3,11 @@
 use openledger_model::Target;
 
 use crate::backend::{Backend, Gemm, LoraGroup, PagedSegment};
+use crate::engine::Params;
 use crate::error::{Error, Result};
 use crate::net::{DeviceAdapter, Net};
 use crate::real::Real;
+use crate::sampler::{self, Draw};
 
 /// Keys and values of every layer, in pages.
 pub struct KvCache<T> {
@@ -170,6 +172,51 @@ pub fn logits<B: Backend>(
     adapter: Option<&DeviceAdapter<B::Buf>>,
     tokens: &[u32],
 ) -> Result<Vec<f32>> {
+    logits_from(net, adapter, tokens, 0)
+}
+
+/// How far each token of an answer is behind the one that is chosen there by these parameters, in logits, the noise included; see
+/// [`behind`](crate::sampler::behind). The answer is read in one pass, as a prompt is: whatever order the answer was computed in.
+pub fn behind<B: Backend>(
+    net: &Net<B>,
+    adapter: Option<&DeviceAdapter<B::Buf>>,
+    prompt: &[u32],
+    answer: &[u32],
+    params: &Params,
+) -> Result<Vec<f64>> {
+    let Some((_, read)) = answer.split_last() else {
+        return Ok(Vec::new());
+    };
+    let Some(first) = prompt.len().checked_sub(1) else {
+        return Err(Error::Request(
+            "the prompt has no tokens; at least 1 is needed".into(),
+        ));
+    };
+    let logits = logits_from(net, adapter, &[prompt, read].concat(), first)?;
+    let rows = logits.chunks_exact(net.config().vocab_size);
+    Ok((prompt.len() as u32..)
+        .zip(rows.zip(answer))
+        .map(|(position, (row, token))| {
+            let draw = Draw {
+                temperature: params.temperature,
+                top_p: params.top_p,
+                top_k: 0,
+                alternatives: 0,
+                seed: params.seed,
+                position,
+            };
+            sampler::behind(row, &draw, *token)
+        })
+        .collect())
+}
+
+/// The same as [`logits`] after the tokens from `first` on.
+fn logits_from<B: Backend>(
+    net: &Net<B>,
+    adapter: Option<&DeviceAdapter<B::Buf>>,
+    tokens: &[u32],
+    first: usize,
+) -> Result<Vec<f32>> {
     let (n, config) = (tokens.len(), net.config());
     if n == 0 || n > config.max_position_embeddings || tokens.iter().any(|&t| t as usize >= config.vocab_size)
     {
@@ -192,7 +239,7 @@ pub fn logits<B: Backend>(
         }],
         tables: (0..pages as u32).collect(),
         adapters: adapter.map(|a| (0, n, a)).into_iter().collect(),
-        outputs: (0..n as u32).collect(),
+        outputs: (first as u32..n as u32).collect(),
     };
     let logits = forward(net, &batch, &mut KvCache::new(net, PAGE, pages));
     let host = logits

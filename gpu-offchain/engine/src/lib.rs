@@ -21,7 +21,7 @@ pub use backend::{Backend, Fault, FaultKind};
 pub use either::Either;
 pub use engine::{Completion, Engine, Finish, Model, Params, Request, Sampling, Sequence, Token, PAGE};
 pub use error::{Error, Result};
-pub use forward::{forward, logits, Batch, KvCache};
+pub use forward::{behind, forward, logits, Batch, KvCache};
 pub use net::{DeviceAdapter, Layer, Net};
 pub use real::Real;
 pub use scheduler::{Answer, Ask, Event, Limits, Scheduler, SchedulerStats, Ticket};

@@ -94,6 +94,34 @@ pub fn sample(logits: &[f32], draw: &Draw) -> Sampled {
     finish(id)
 }
 
+/// How far a token is behind the one that [`sample`] chooses, in logits, the noise included: 0 for that one. Infinite for a token that
+/// top-p or top-k leave out, or that there is not.
+///
+/// Who computed the logits in another order chooses the same token or one that is hardly behind it.
+pub fn behind(logits: &[f32], draw: &Draw, token: u32) -> f64 {
+    let Some(own) = logits.get(token as usize) else {
+        return f64::INFINITY;
+    };
+    let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    if draw.temperature <= 0.0 {
+        return f64::from(max - own);
+    }
+    let scaled: Vec<f64> = logits
+        .iter()
+        .map(|&l| f64::from(l - max) / f64::from(draw.temperature))
+        .collect();
+    let kept = nucleus(&scaled, draw.top_p, draw.top_k);
+    if kept.as_ref().is_some_and(|kept| !kept[token as usize]) {
+        return f64::INFINITY;
+    }
+    let score = |id: usize| scaled[id] + gumbel(draw.seed, draw.position, id as u32);
+    let best = (0..scaled.len())
+        .filter(|&id| kept.as_ref().is_none_or(|kept| kept[id]))
+        .map(score)
+        .fold(f64::NEG_INFINITY, f64::max);
+    (best - score(token as usize)) * f64::from(draw.temperature)
+}
+
 fn argmax(values: impl Iterator<Item = f64>) -> usize {
     let mut best = (0, f64::NEG_INFINITY);
     for (id, value) in values.enumerate() {
@@ -188,6 +216,55 @@ mod tests {
         for (count, want) in counts.iter().zip([0.0900, 0.2447, 0.6652]) {
             assert!((f64::from(*count) / 30_000.0 - want).abs() < 0.01, "{counts:?}");
         }
+    }
+
+    #[test]
+    fn the_chosen_token_should_be_behind_nobody() {
+        let logits: Vec<f32> = (0..50).map(|id| ((id * 37) % 11) as f32 / 3.0).collect();
+        for (temperature, top_p, top_k) in [(0.0, 1.0, 0), (0.7, 1.0, 0), (1.3, 0.8, 0), (1.0, 0.9, 5)] {
+            for position in 0..200 {
+                let draw = Draw {
+                    temperature,
+                    top_p,
+                    top_k,
+                    alternatives: 0,
+                    seed: 9,
+                    position,
+                };
+                let chosen = sample(&logits, &draw).id;
+                assert_eq!(behind(&logits, &draw, chosen), 0.0);
+                let others = (0..logits.len() as u32).filter(|other| *other != chosen);
+                for other in others {
+                    // Without noise equal logits are not behind each other.
+                    let least = behind(&logits, &draw, other);
+                    assert!(
+                        least > 0.0 || temperature == 0.0 && least == 0.0,
+                        "{other}: {least}"
+                    );
+                }
+                assert_eq!(behind(&logits, &draw, 50), f64::INFINITY);
+            }
+        }
+    }
+
+    #[test]
+    fn a_token_should_be_behind_by_what_its_logit_lacks() {
+        let mut logits = [0.0_f32, 1.0, 2.0, 1.5];
+        let draw = Draw {
+            temperature: 0.5,
+            top_p: 1.0,
+            top_k: 0,
+            alternatives: 0,
+            seed: 3,
+            position: 4,
+        };
+        let before = behind(&logits, &draw, 0);
+        logits[0] += 0.25;
+        let after = behind(&logits, &draw, 0);
+        assert!(
+            (after - (before - 0.25).max(0.0)).abs() < 1e-9,
+            "{before}, then {after}"
+        );
     }
 
     #[test]

@@ -4,7 +4,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 
 use openledger_backend_cpu::Cpu;
-use openledger_engine::{Completion, Engine, Error, Finish, Model, Net, Params, Request, Sequence};
+use openledger_engine::{
+    behind, Completion, DeviceAdapter, Engine, Error, Finish, Model, Net, Params, Request, Sequence,
+};
 use openledger_model::{Adapter, BaseModel, Example, ModelConfig, Target};
 use openledger_trainer::{evaluate, fresh_adapter, fresh_base, LoraConfig};
 use serde_json::json;
@@ -102,6 +104,27 @@ fn tokens_should_not_depend_on_the_batch_the_order_of_arrival_or_threads() {
             }
         });
     }
+}
+
+#[test]
+fn an_answer_should_be_what_its_parameters_choose_and_another_should_not() {
+    let (net, engine) = engine();
+    for (i, of) in [(1, adapter(&net, 3, 1)), (2, adapter(&net, 8, 2))] {
+        let asked = request(i);
+        let loaded = DeviceAdapter::new(&net.backend, net.config(), &of).unwrap();
+        let mut answer: Vec<u32> = alone(&engine, &asked).tokens.iter().map(|t| t.id).collect();
+        let far = |answer: &[u32], with: Option<&DeviceAdapter<_>>| {
+            behind(&net, with, &asked.prompt, answer, &asked.params).unwrap()
+        };
+        assert!(far(&answer, Some(&loaded)).iter().all(|far| *far == 0.0));
+        assert!(far(&[], Some(&loaded)).is_empty());
+        // Without the adapter other tokens are chosen.
+        assert!(far(&answer, None).iter().any(|far| *far > 0.5));
+        answer[5] = (answer[5] + 1) % 61;
+        assert!(far(&answer, Some(&loaded))[5] > 0.0);
+    }
+    let asked = request(0);
+    assert!(behind(&net, None, &[], &[1], &asked.params).is_err());
 }
 
 #[test]

@@ -113,7 +113,7 @@ pub fn start(worker: &Arc<Worker>, order: Order) -> Result<mpsc::UnboundedReceiv
     };
     let ask = ask_of(
         &order.asked.wanted,
-        Model::Adapter(order.asked.served.id()),
+        worker.attribute.model(&order.asked.served),
         order.payment.terms.seed,
         hex::encode(order.consumer),
     );

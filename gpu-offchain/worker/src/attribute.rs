@@ -13,6 +13,7 @@ use openledger_attribution::{
     sketch::Sketch,
     verdict::Wanted,
 };
+use openledger_engine::Model;
 use openledger_influence::{available_threads, cpu_backend, Gradient};
 use openledger_model::Example;
 use std::path::Path;
@@ -38,6 +39,14 @@ pub struct Made<'a> {
 pub trait Attribute: Send + Sync + 'static {
     /// What of the generation's index shaped an answer, given `prompt`: the tokens of each of its choices are in `outputs`.
     fn attribute(&self, served: &Served, prompt: &[u32], outputs: &[&[u32]]) -> Result<Attributed>;
+
+    /// What is trained on, as the generation declares it.
+    fn learn(&self, _examples: &mut Vec<Example>) {}
+
+    /// Which model gives the answers of a generation.
+    fn model(&self, served: &Served) -> Model {
+        Model::Adapter(served.id())
+    }
 
     /// The receipt that is about to be signed, and what it commits to, as they come out of all checks.
     fn sign(&self, _receipt: &mut Receipt, _attributed: &mut Attributed) {}

@@ -2,11 +2,16 @@
 
 use crate::error::{Error, Result};
 use clap::{Args, ValueEnum};
+use openledger_attribution::voucher;
 use openledger_backend_cpu::Cpu;
 use openledger_backend_cuda::{Cuda, Mode};
 use openledger_engine::{Budgets, Either, Engine, Fault, Net};
 use openledger_model::{BaseModel, ModelConfig};
+use openledger_protocol::compute;
 use std::sync::Arc;
+
+/// What the chain calls processors: all compute the same bits.
+const PORTABLE: &str = "portable-8";
 
 /// A processor or a GPU.
 pub type Device = Either<Cpu<f32>, Cuda>;
@@ -33,31 +38,64 @@ pub enum Order {
     Fast,
 }
 
-/// What the person who runs the program decides about it.
-#[derive(Args, Clone, Debug, Default)]
-pub struct Options {
+impl From<Order> for voucher::Mode {
+    fn from(order: Order) -> Self {
+        match order {
+            Order::Verifiable => Self::Verifiable,
+            Order::Fast => Self::Fast,
+        }
+    }
+}
+
+/// A mode's name in the public API.
+pub(crate) fn named(mode: voucher::Mode) -> &'static str {
+    match mode {
+        voucher::Mode::Verifiable => "verifiable",
+        voucher::Mode::Fast => "fast",
+    }
+}
+
+/// Which device it is.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub struct Place {
     /// Where models are computed.
     #[arg(long, value_enum, default_value_t)]
     pub backend: Backend,
     /// Number of the GPU.
     #[arg(long, default_value_t = 0)]
     pub device: usize,
+}
+
+/// What the person who runs the program decides about it.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Options {
+    /// Which it is.
+    #[command(flatten)]
+    pub place: Place,
     /// Most bytes of the device's memory for weights, adapters, keys and values [default: nine tenths of a GPU's free memory; of the
     /// machine's, what sixteen long answers and 2 GiB of adapters need].
     #[arg(long, value_name = "BYTES")]
     pub device_memory: Option<u64>,
-    /// In which order sums run.
+    /// In which order sums run. Only in a fixed one does a worker take trainings and answers to recompute to the bit.
     #[arg(long, value_enum, default_value_t)]
     pub mode: Order,
 }
 
-impl Options {
+impl Place {
+    /// What the chain knows this machine as: workers of one kind compute the same bits.
+    pub fn machine(&self) -> Result<(compute::Backend, String)> {
+        Ok(match self.open(Order::Verifiable)? {
+            Device::Left(_) => (compute::Backend::Cpu, PORTABLE.into()),
+            Device::Right(cuda) => (compute::Backend::Cuda, cuda.machine()),
+        })
+    }
+
     /// Opens the device. Where a GPU was only hoped for, says in one line why it is the processor.
-    pub fn open(&self) -> Result<Device> {
+    pub fn open(&self, mode: Order) -> Result<Device> {
         if self.backend != Backend::Cpu {
             let options = openledger_backend_cuda::Options {
                 ordinal: self.device,
-                mode: match self.mode {
+                mode: match mode {
                     Order::Verifiable => Mode::Verifiable,
                     Order::Fast => Mode::Fast,
                 },
@@ -75,15 +113,17 @@ impl Options {
                 Err(error) => tracing::info!("computing on the CPU: {error}"),
             }
         }
-        Ok(Device::Left(match self.mode {
+        Ok(Device::Left(match mode {
             Order::Verifiable => Cpu::new(),
             Order::Fast => Cpu::fast(),
         }))
     }
+}
 
+impl Options {
     /// Loads a model onto the device, with an engine that keeps within its memory.
     pub fn load(&self, model: &BaseModel) -> Result<Engine<Device>> {
-        let device = self.open()?;
+        let device = self.place.open(self.mode)?;
         let memory = match (&device, self.device_memory) {
             (_, Some(bytes)) => Some(bytes),
             (Device::Right(cuda), None) => Some(cuda.about().memory.1 as u64 / 10 * 9),
@@ -209,14 +249,19 @@ mod tests {
 
     #[test]
     fn a_gpu_that_is_not_there_should_be_one_line_and_the_cpu_or_an_error() {
-        let wanted = |backend| Options {
+        let wanted = |backend| Place {
             backend,
             device: 1_000,
-            ..Options::default()
         };
-        assert!(matches!(wanted(Backend::Auto).open(), Ok(Device::Left(_))));
-        assert!(matches!(wanted(Backend::Cpu).open(), Ok(Device::Left(_))));
-        let Err(error) = wanted(Backend::Cuda).open() else {
+        assert!(matches!(
+            wanted(Backend::Auto).open(Order::Verifiable),
+            Ok(Device::Left(_))
+        ));
+        assert!(matches!(
+            wanted(Backend::Cpu).open(Order::Verifiable),
+            Ok(Device::Left(_))
+        ));
+        let Err(error) = wanted(Backend::Cuda).open(Order::Verifiable) else {
             panic!("there is a GPU of number 1,000");
         };
         let line = error.to_string();
@@ -228,12 +273,15 @@ mod tests {
     fn fast_and_verifiable_should_have_names_of_their_own() {
         use openledger_engine::Backend as _;
         let arch = |mode| {
-            let options = Options {
+            let place = Place {
                 backend: Backend::Cpu,
-                mode,
-                ..Options::default()
+                ..Place::default()
             };
-            options.open().unwrap().arch()
+            assert_eq!(
+                place.machine().unwrap(),
+                (compute::Backend::Cpu, "portable-8".into())
+            );
+            place.open(mode).unwrap().arch()
         };
         assert_eq!(arch(Order::Verifiable), "cpu-lanes8-f32");
         assert_eq!(arch(Order::Fast), "cpu-fast-f32");

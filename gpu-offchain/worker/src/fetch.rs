@@ -210,10 +210,8 @@ pub async fn generation(worker: &Worker, url: &str, model: u64, generation: u32)
         sources(worker, &ordered).await?;
     } else {
         records_of(worker, &peer, &ordered).await?;
-        peer.file(worker, &Cid::from_bytes(&ordered.adapter_cid)?)?;
     }
-    let (config, weights) = decode_adapter(&file(&worker.store, &ordered.adapter_cid, "the adapter")?)?;
-    store_adapter(worker, &ordered.adapter, &config, &weights)?;
+    adapter(worker, url, &ordered).await?;
 
     let place = worker.config.index_dir(&hash);
     if !Index::exists(&place) {
@@ -250,6 +248,22 @@ pub async fn records(worker: &Worker, url: &str, ordered: &Generation<Account>) 
         return sources(worker, ordered).await;
     }
     records_of(worker, &Peer::new(url), ordered).await
+}
+
+/// Fetches the adapter of a generation likewise, unless it is here.
+pub async fn adapter(worker: &Worker, url: &str, ordered: &Generation<Account>) -> Result<()> {
+    let hash = ordered.adapter;
+    if worker.config.adapter_dir(&hash).is_dir() {
+        return Ok(());
+    }
+    let name = format!("adapter {}", hex0x(hash));
+    if worker.exchange().is_some() {
+        content(worker, &ordered.adapter_cid, &name).await?;
+    } else {
+        Peer::new(url).file(worker, &Cid::from_bytes(&ordered.adapter_cid)?)?;
+    }
+    let (config, weights) = decode_adapter(&file(&worker.store, &ordered.adapter_cid, &name)?)?;
+    store_adapter(worker, &hash, &config, &weights)
 }
 
 async fn records_of(worker: &Worker, peer: &Peer, ordered: &Generation<Account>) -> Result<()> {

@@ -9,7 +9,7 @@ mod progress;
 mod train;
 
 pub use progress::{Board, Progress};
-pub(crate) use train::curves;
+pub(crate) use train::{curves, parent, Lesson};
 
 use crate::{
     dataset,

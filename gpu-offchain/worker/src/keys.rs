@@ -14,7 +14,7 @@ use crate::{
 };
 use openledger_attribution::voucher::CheckSignature;
 use openledger_chain::{ss58, SignatureChecks};
-use openledger_content::{is_licensed, ContentKey, Identity, KeyRequest, Label, Purpose};
+use openledger_content::{is_licensed, ContentKey, KeyRequest, Label, Purpose};
 use openledger_protocol::{
     compute::{JobStage, Task},
     datanets::{Curation, Datanet},
@@ -304,20 +304,8 @@ impl<'a> Keyring<'a> {
         let url = String::from_utf8_lossy(&keeper.endpoint)
             .trim_end_matches('/')
             .to_owned();
-        let mut nonce = [0; 16];
-        getrandom::fill(&mut nonce).map_err(|error| Error::part("random numbers", error))?;
-        let identity = Identity::random()?;
-        let request = KeyRequest {
-            genesis: worker.ledger.genesis(),
-            keeper: label.keeper,
-            account: worker.account(),
-            datanet: label.datanet,
-            version: label.version,
-            purpose: Purpose::Read { job: self.job },
-            recipient: identity.recipient().0,
-            time: now(),
-            nonce,
-        };
+        let purpose = Purpose::Read { job: self.job };
+        let (request, identity) = KeyRequest::new(worker.ledger.genesis(), worker.account(), label, purpose)?;
         let body = json!({
             "request": hex0x(request.encode()),
             "signature": hex0x(worker.ledger.sign(&request.message())),

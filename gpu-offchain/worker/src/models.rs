@@ -7,7 +7,7 @@ use crate::{
     formats::hex0x,
     state::lock,
 };
-use openledger_attribution::{index::IndexRules, sketch::Rule};
+use openledger_attribution::{index::IndexRules, sketch::Rule, voucher::Mode};
 use openledger_engine::{Engine, Net};
 use openledger_influence::{Index, ModuleSpec, Sketcher, Weights};
 use openledger_model::{Adapter, BaseModel, Tokenizer};
@@ -40,6 +40,8 @@ pub struct Base {
     pub tokenizer: Arc<Tokenizer>,
     /// Hash of its configuration and weights.
     pub hash: Hash,
+    /// How its answers are computed, which every answer's terms say.
+    pub mode: Mode,
 }
 
 impl Base {
@@ -55,6 +57,7 @@ impl Base {
             engine: Arc::new(engine),
             tokenizer: Arc::new(tokenizer),
             hash: model.hash(),
+            mode: device.mode.into(),
         })
     }
 

@@ -1,6 +1,7 @@
 //! Vouchers: what a consumer must have signed before an answer, and what a request without one is told.
 
 use crate::{
+    device,
     error::{Error, Result},
     formats::{hex0x, parse_hash, prompt_leaves, root_hash, wire, Parameters},
     ledger::{self, Head},
@@ -10,7 +11,7 @@ use crate::{
 use base64::Engine as _;
 use openledger_attribution::{
     fee::Tariff,
-    voucher::{Mode, Signature, Terms, Voucher},
+    voucher::{Signature, Terms, Voucher},
     wire::{Field, Object, Reader},
 };
 use openledger_chain::SignatureChecks;
@@ -162,7 +163,7 @@ pub async fn quote(worker: &Worker, asked: &Asked, channel: Option<u64>) -> Resu
         "tariff": hex0x(Object::encode(&tariff)),
         "price_in": tariff.price_in.to_string(),
         "price_out": tariff.price_out.to_string(),
-        "mode": "verifiable",
+        "mode": device::named(worker.base.mode),
         "prompt_tokens": asked.wanted.prompt.len(),
         "max_tokens": asked.wanted.parameters.max_tokens,
         "n": asked.wanted.parameters.n,
@@ -224,7 +225,7 @@ pub async fn accept(worker: &Arc<Worker>, asked: Asked, payment: Payment) -> Res
         generation: served.generation,
         index: served.index_hash,
         tariff,
-        mode: Mode::Verifiable,
+        mode: worker.base.mode,
         prompt: root_hash(&prompt_leaves(&asked.wanted.prompt, salt))?,
         parameters: asked.wanted.parameters.hash(),
         seed: asked.wanted.seed.unwrap_or(terms.seed),
@@ -240,7 +241,7 @@ pub async fn accept(worker: &Arc<Worker>, asked: Asked, payment: Payment) -> Res
             terms.tariff != expected.tariff,
         ),
         (
-            "mode (this worker answers in verifiable mode)",
+            "mode (the quote says in which this worker answers)",
             terms.mode != expected.mode,
         ),
         (

@@ -142,6 +142,7 @@ impl<T: Config> Pallet<T> {
                 job,
                 deadline,
                 trainer: None,
+                seed: NONE,
                 adapter: NONE,
                 adapter_cid: Cid::default(),
                 loss_before: 0,

@@ -148,6 +148,7 @@ impl<T: Config> Pallet<T> {
 
     fn trained(
         (model, generation, job): (u64, u32, u64),
+        seed: &Hash,
         trainer: &T::AccountId,
         adapter: &Hash,
         cid: &Cid,
@@ -159,6 +160,7 @@ impl<T: Config> Pallet<T> {
         AwaitingSeed::<T>::try_append((model, generation)).map_err(|()| Error::<T>::TooManyAwaiting)?;
         let epoch = T::Draws::epoch();
         entry.trainer = Some(trainer.clone());
+        entry.seed = *seed;
         entry.adapter = *adapter;
         entry.adapter_cid = cid.clone();
         (entry.loss_before, entry.loss_after) = losses;
@@ -235,7 +237,9 @@ impl<T: Config> OnOutcome<T::AccountId> for Pallet<T> {
         match (*task, outcome) {
             (
                 Task::Train {
-                    model, generation, ..
+                    model,
+                    generation,
+                    seed,
                 },
                 Outcome::Trained {
                     adapter,
@@ -245,6 +249,7 @@ impl<T: Config> OnOutcome<T::AccountId> for Pallet<T> {
                 },
             ) => Self::trained(
                 (model, generation, job),
+                &seed,
                 worker,
                 adapter,
                 cid,

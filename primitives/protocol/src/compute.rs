@@ -74,7 +74,8 @@ pub struct Worker {
     pub receipt_key: [u8; 32],
     /// What it computes on.
     pub backend: Backend,
-    /// Which kind of that, for bit-equal results: `portable-8` on processors, `sm_90` on GPUs.
+    /// Which kind of that, for bit-equal results: `portable-8` on processors; on GPUs the architecture, the compiler and the kernels, as in
+    /// `sm_90-nvrtc12.9-` and a hash.
     pub arch: Name,
     /// Where its public API is.
     pub endpoint: Endpoint,

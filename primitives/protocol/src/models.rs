@@ -137,6 +137,8 @@ pub struct Generation<A> {
     pub deadline: u32,
     /// Who trained it, once somebody did.
     pub trainer: Option<A>,
+    /// What its training started from, drawn with its trainer: who repeats it needs nothing else. Zero until it is trained.
+    pub seed: Hash,
     /// Hash of its adapter.
     pub adapter: Hash,
     /// Where its adapter can be fetched.

@@ -268,6 +268,7 @@ impl pallet_openledger_attribution::BenchmarkHelper<AccountId> for World {
             job: 0,
             deadline: u32::MAX,
             trainer: None,
+            seed: NONE,
             adapter: NONE,
             adapter_cid: Cid::default(),
             loss_before: 0,

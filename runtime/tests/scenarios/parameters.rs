@@ -518,8 +518,8 @@ fn page() -> String {
                 .get(&(folder.to_owned(), name.clone()))
                 .unwrap_or_else(|| panic!("{folder}: {name} is not set in runtime/src/config"));
             let who = changed_by(how, &own);
-            let name = format!("`{name}`");
             let unit = unit(&kind, &name, &doc);
+            let name = format!("`{name}`");
             row(
                 &mut out,
                 &[&name, &doc, unit, &own[0], &own[1], &own[2], &own[3], who],

@@ -115,6 +115,7 @@ fn model() {
             job: 0,
             deadline: 0,
             trainer: None,
+            seed: NONE,
             adapter: [1; 32],
             adapter_cid: Default::default(),
             loss_before: 0,

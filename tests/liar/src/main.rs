@@ -17,7 +17,9 @@ use openledger_attribution::{
     verdict::Wanted,
     wire::Object,
 };
+use openledger_engine::Model;
 use openledger_influence::{available_threads, cpu_backend};
+use openledger_model::Example;
 use openledger_worker::{
     attribute::{Attribute, Attributed, ByInfluence, Made},
     cli,
@@ -54,6 +56,10 @@ lies! {
     Query = "query", "InvalidQuery";
     /// The answer's sketch is not what its text gives, and everything else follows from it: only who recomputes it finds out.
     Sketch = "sketch", "";
+    /// The base answers alone, and the adapter that is paid for does not: only who recomputes it finds out.
+    Output = "output", "";
+    /// Every second example is left out of a training: only who repeats it finds out.
+    Training = "training", "";
     /// A receipt counts a token more than its fee.
     Count = "count", "Receipt";
     /// A receipt is another worker's.
@@ -174,6 +180,19 @@ impl Attribute for Liar {
 
     fn answer_draws(&self, batch: &BatchHeader, credits: &mut Ledger) {
         batch::answer_draws(self.lie(), batch, credits);
+    }
+
+    fn learn(&self, examples: &mut Vec<Example>) {
+        if self.lie() == Lie::Training {
+            *examples = examples.drain(..).step_by(2).collect();
+        }
+    }
+
+    fn model(&self, served: &Served) -> Model {
+        match self.lie() {
+            Lie::Output => Model::Base,
+            _ => Model::Adapter(served.id()),
+        }
     }
 
     fn deliver(&self, folder: &Path) -> Result<()> {

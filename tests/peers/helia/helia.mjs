@@ -4,7 +4,8 @@
 // itself, and the worker fetches that from helia. Nothing else of the network is used.
 import assert from 'node:assert/strict'
 import { spawn, execFile } from 'node:child_process'
-import { mkdtemp, rm, writeFile, readFile } from 'node:fs/promises'
+import { rmSync } from 'node:fs'
+import { mkdtemp, writeFile, readFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { once } from 'node:events'
@@ -31,24 +32,31 @@ Promise.withResolvers ??= function withResolvers() {
 
 const worker = process.argv[2]
 const dir = await mkdtemp(join(tmpdir(), 'openledger-helia-'))
-const run = async (...words) => JSON.parse((await promisify(execFile)(worker, ['content', ...words, '--json'])).stdout)
+const run = async (...words) => JSON.parse((await promisify(execFile)(worker, ['content', ...words, '--json'], { timeout: 60_000 })).stdout)
 
 /** A file of this many bytes, each block of it different. */
 const bytes = (count, salt) => Uint8Array.from({ length: count }, (_, at) => (at * 31 + (at >> 12) + salt) & 0xff)
 
-let server, helia
+let server, libp2p, helia
+// However this ends, no server stays: an error that nobody awaits, and a signal, pass by every finally.
+process.on('exit', () => {
+  server?.kill()
+  rmSync(dir, { recursive: true, force: true, maxRetries: 5 })
+})
+for (const signal of ['SIGHUP', 'SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1))
 try {
   // Over one leaf: a tree, with a last leaf of its own size.
   const ours = bytes(3 * 1048576 + 12345, 1)
   await writeFile(join(dir, 'ours'), ours)
   const added = await run('add', '--data', join(dir, 'a'), join(dir, 'ours'))
   server = spawn(worker, ['content', 'serve', '--data', join(dir, 'a'), '--listen', '127.0.0.1:0', '--json'], { stdio: ['ignore', 'pipe', 'inherit'] })
-  const [line] = await once(server.stdout, 'data')
+  const ended = once(server, 'exit').then(([code]) => { throw new Error(`the worker's server ended with ${code} before it listened`) })
+  const [line] = await Promise.race([once(server.stdout, 'data'), ended])
   const address = JSON.parse(line).addresses.find((address) => address.includes('/tcp/'))
 
   // As `createHelia` of the package helia composes it, without the transports and routers that need the world.
   const datastore = new MemoryDatastore()
-  const libp2p = await createLibp2p({
+  libp2p = await createLibp2p({
     addresses: { listen: ['/ip4/127.0.0.1/tcp/0'] },
     transports: [tcp()],
     connectionEncrypters: [noise()],
@@ -80,6 +88,5 @@ try {
   console.log('both give the same files the same CIDs')
 } finally {
   server?.kill()
-  await helia?.stop()
-  await rm(dir, { recursive: true, force: true })
+  await (helia ?? libp2p)?.stop()
 }

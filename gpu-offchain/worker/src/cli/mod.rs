@@ -119,6 +119,8 @@ struct Register {
     /// Sit in committees too: recompute what others claim, when drawn, and be paid for it.
     #[arg(long)]
     attest: bool,
+    #[command(flatten)]
+    device: device::Place,
 }
 
 #[derive(Args)]
@@ -387,12 +389,13 @@ async fn register(register: &Register) -> Result<()> {
         Error::Setup(format!("{what} {value:?} is too long for the chain: shorten it"))
     };
     let endpoint = register.endpoint.trim_end_matches('/');
+    let (backend, arch) = register.device.machine()?;
     let call = calls::compute::register(
         bond,
         &result_key,
         &receipt.account(),
-        &compute::Backend::Cpu,
-        &Name::try_from(b"portable-8".to_vec()).map_err(|_| text("arch", "portable-8"))?,
+        &backend,
+        &Name::try_from(arch.clone().into_bytes()).map_err(|_| text("arch", &arch))?,
         &endpoint
             .as_bytes()
             .to_vec()
@@ -419,6 +422,7 @@ async fn register(register: &Register) -> Result<()> {
             "result_key": hex0x(result_key),
             "receipt_key": hex0x(receipt.account()),
             "endpoint": endpoint,
+            "machine": arch,
             "block": block.number,
             "block_hash": hex0x(block.hash),
         })
@@ -576,8 +580,10 @@ async fn stopped() {
 
 /// Fetching checks files and computes nothing: the processor will do, and leaves a GPU to whom it serves.
 const FETCH_ON: device::Options = device::Options {
-    backend: device::Backend::Cpu,
-    device: 0,
+    place: device::Place {
+        backend: device::Backend::Cpu,
+        device: 0,
+    },
     device_memory: None,
     mode: device::Order::Verifiable,
 };

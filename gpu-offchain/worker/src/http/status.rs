@@ -2,6 +2,7 @@
 
 use super::{body::Path, files, hash, send_file, Answer, Shared};
 use crate::{
+    device,
     error::Error,
     formats::hex0x,
     jobs::Progress,
@@ -35,6 +36,8 @@ pub(super) struct Health {
     genesis: String,
     base: String,
     tokenizer: String,
+    /// How its answers are computed, which terms must say: `verifiable` or `fast`.
+    mode: &'static str,
     /// The generations that can answer.
     serving: Vec<String>,
     version: &'static str,
@@ -60,6 +63,7 @@ pub(super) async fn health(State(worker): Shared) -> Response {
         genesis: hex0x(worker.ledger.genesis()),
         base: hex0x(worker.base.hash),
         tokenizer: hex0x(worker.base.tokenizer.hash()),
+        mode: device::named(worker.base.mode),
         serving: worker.serving.list().iter().map(|served| served.id()).collect(),
         version: env!("CARGO_PKG_VERSION"),
         head: None,

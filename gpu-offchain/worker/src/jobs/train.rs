@@ -8,16 +8,17 @@ use crate::{
     formats::encode_adapter,
     keys::Keyring,
     ledger::{self, Head},
-    models::sketcher,
+    models::{sketcher, Base},
     state::Worker,
 };
-use openledger_model::{Example, Target};
+use openledger_attribution::voucher::Mode;
+use openledger_model::{Adapter, Example, Target};
 use openledger_protocol::{
     compute::{hook::Assigned, Outcome},
-    models::Recipe,
-    Hash,
+    models::{Generation, Recipe},
+    Account, Hash,
 };
-use openledger_trainer::{curve, fresh_adapter, train_lora_from, LoraConfig, TrainConfig};
+use openledger_trainer::{curve, fresh_adapter, train_lora_from, LoraConfig, Progress, TrainConfig, Trained};
 use std::{ops::ControlFlow, path::PathBuf, sync::Arc};
 
 /// The trainer's numbers for a recipe. A step takes as many tokens as the recipe's number of average examples.
@@ -51,6 +52,72 @@ fn configs(recipe: &Recipe, seed: &Hash, examples: &[Example]) -> Result<(LoraCo
     Ok((lora, train))
 }
 
+/// What a training starts from and learns: everything that decides its adapter.
+pub(crate) struct Lesson {
+    train: Vec<Example>,
+    held_out: Vec<Example>,
+    start: Adapter,
+    config: TrainConfig,
+}
+
+impl Lesson {
+    /// That of a generation, from its records and the seed that was drawn for it. A training that has a parent starts from that one's adapter.
+    pub(crate) fn of(
+        worker: &Worker,
+        generation: &Generation<Account>,
+        parent: Option<&Generation<Account>>,
+        data: &Dataset,
+        seed: &Hash,
+    ) -> Result<Self> {
+        if worker.base.mode != Mode::Verifiable {
+            return Err(Error::Hopeless(
+                "an adapter that others can train again needs --mode verifiable: start the worker with that"
+                    .into(),
+            ));
+        }
+        let (train, held_out) = data.divide(seed, generation.recipe.held_out, context(worker, generation));
+        let (lora, config) = configs(&generation.recipe, seed, &train)?;
+        let start = match parent {
+            Some(parent) => adapter(worker, parent)?,
+            None => fresh_adapter(&worker.base.net, &lora, config.seed)?,
+        };
+        Ok(Self {
+            train,
+            held_out,
+            start,
+            config,
+        })
+    }
+
+    /// Trains. The same lesson gives the same adapter on every machine of its kind.
+    pub(crate) fn learn(&self, base: &Base, progress: &mut dyn FnMut(&Progress)) -> Result<Trained> {
+        Ok(train_lora_from(
+            &base.net,
+            &self.train,
+            &self.held_out,
+            &self.start,
+            &self.config,
+            &mut |step| {
+                progress(step);
+                ControlFlow::Continue(())
+            },
+        )?)
+    }
+}
+
+/// The generation whose adapter the training of another starts from, if it does not start from its base.
+pub(crate) async fn parent(worker: &Worker, which: (u64, u32)) -> Result<Option<Generation<Account>>> {
+    Ok(
+        match ledger::line(&*worker.ledger, which, Head::Finalized).await? {
+            Some(line) => {
+                let (model, number) = line.parent;
+                Some(ledger::generation(&*worker.ledger, model, number, Head::Finalized).await?)
+            }
+            None => None,
+        },
+    )
+}
+
 /// The folder of a job's loss curve: `loss.csv` and `loss.svg`.
 pub(crate) fn curves(worker: &Worker, job: u64) -> PathBuf {
     worker.config.data.join("jobs").join(job.to_string())
@@ -69,13 +136,7 @@ pub(super) async fn train(
     seed: Hash,
 ) -> Result<Outcome> {
     let generation = ordered(worker, which).await?;
-    let parent = match ledger::line(&*worker.ledger, which, Head::Finalized).await? {
-        Some(line) => {
-            let (model, number) = line.parent;
-            Some(ledger::generation(&*worker.ledger, model, number, Head::Finalized).await?)
-        }
-        None => None,
-    };
+    let parent = parent(worker, which).await?;
     worker
         .board
         .say(assigned, "running", "reading the records".into());
@@ -91,35 +152,23 @@ pub(super) async fn train(
     let own = worker.clone();
     let (worker, assigned) = (worker.clone(), assigned.clone());
     let work = move || {
-        let (train, held_out) = data.divide(&seed, generation.recipe.held_out, context(&worker, &generation));
-        let (lora, config) = configs(&generation.recipe, &seed, &train)?;
-        let start = match &parent {
-            Some(parent) => adapter(&worker, parent)?,
-            None => fresh_adapter(&worker.base.net, &lora, config.seed)?,
-        };
+        let mut lesson = Lesson::of(&worker, &generation, parent.as_ref(), &data, &seed)?;
+        worker.attribute.learn(&mut lesson.train);
         // An adapter whose index the chain would not take is not worth training.
-        sketcher(&start, &generation.rules, &seed)?;
+        sketcher(&lesson.start, &generation.rules, &seed)?;
         tracing::info!(
             job = assigned.job,
-            examples = train.len(),
-            held_out = held_out.len(),
+            examples = lesson.train.len(),
+            held_out = lesson.held_out.len(),
             "training"
         );
         let bar = worker.config.progress_bar;
-        let trained = train_lora_from(
-            &worker.base.net,
-            &train,
-            &held_out,
-            &start,
-            &config,
-            &mut |progress| {
-                let steps = (progress.step as u64, progress.of as u64);
-                worker
-                    .board
-                    .step(&assigned, "training", steps, Some(progress.loss), bar);
-                ControlFlow::Continue(())
-            },
-        )?;
+        let trained = lesson.learn(&worker.base, &mut |progress| {
+            let steps = (progress.step as u64, progress.of as u64);
+            worker
+                .board
+                .step(&assigned, "training", steps, Some(progress.loss), bar);
+        })?;
         kill_point!("adapter-trained");
         let curve = curves(&worker, assigned.job);
         std::fs::create_dir_all(&curve)

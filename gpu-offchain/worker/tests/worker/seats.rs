@@ -7,7 +7,7 @@ use crate::{
 use codec::DecodeAll;
 use openledger_attribution::{
     bases::{BasisLeaf, Spectrum},
-    committee::{Claim, ClaimedSketch, ClaimedSpectra, Subject, Vote},
+    committee::{Chosen, Claim, ClaimedSketch, ClaimedSpectra, Subject, Vote},
     hash::keccak,
     sketch::Sketch,
 };
@@ -169,6 +169,53 @@ fn a_member_recomputes_rows_bases_and_answers() {
     });
 }
 
+/// What takes the whole training, or the model itself.
+#[test]
+fn a_member_repeats_trainings_and_answers() {
+    let world = with_batch(0);
+    join(&world);
+    let served = world.worker.serving.get(MODEL, GENERATION).unwrap();
+    let training = Subject::Training {
+        index: served.index_hash,
+    };
+    let mut cases = vec![
+        (training, Claim::Digest(served.adapter), Vote::Right),
+        (training, Claim::Digest([7; 32]), Vote::Wrong),
+    ];
+    let (_, batch) = world.worker.db.batch_on_chain(0).unwrap().unwrap();
+    for (receipt, leaf) in (0u64..).zip(&batch.receipts) {
+        let signed = world.worker.db.receipt(&leaf.receipt).unwrap().unwrap().receipt;
+        let subject = Subject::Output { batch: 0, receipt };
+        cases.push((subject, Claim::Digest(signed.output), Vote::Right));
+        cases.push((subject, Claim::Digest([7; 32]), Vote::Wrong));
+        // As if the same answer had been given in another mode.
+        let chosen = |tokens| Claim::Chosen(Chosen { tokens, tau: 1_000 });
+        cases.push((subject, chosen(signed.output_tokens), Vote::Right));
+        cases.push((subject, chosen(signed.output_tokens * 2), Vote::Wrong));
+        // No index commits to a retrieval, so nothing can have been shown.
+        let subject = Subject::Ranks {
+            batch: 0,
+            source: receipt,
+        };
+        cases.push((subject, Claim::Ranks(Vec::new()), Vote::Right));
+        cases.push((subject, Claim::Ranks(vec![3]), Vote::Wrong));
+    }
+    for (id, (subject, claim, _)) in (0u64..).zip(&cases) {
+        world.chain.open_case(id, *subject, claim, |_| {});
+    }
+    world.until("every vote", |world| {
+        (0..cases.len() as u64).all(|id| world.chain.vote(id).is_some())
+    });
+    for (id, (subject, claim, expected)) in (0u64..).zip(&cases) {
+        assert_eq!(
+            world.chain.vote(id),
+            Some((*expected, false)),
+            "case {id}: {subject:?}, {claim:?}"
+        );
+    }
+    assert_eq!(world.chain.refused(), 0);
+}
+
 /// Of a sampled batch a source is the number of a draw.
 #[test]
 fn a_member_recomputes_drawn_answers() {
@@ -220,10 +267,10 @@ fn an_accused_that_hands_nothing_over_is_voted_against() {
 fn what_cannot_be_recomputed_accuses_nobody() {
     let world = with_batch(0);
     join(&world);
-    let served = world.worker.serving.get(MODEL, GENERATION).unwrap();
-    let training = Subject::Training {
-        index: served.index_hash,
-    };
+    // Without its key it can open nothing that is handed to it.
+    std::fs::remove_file(world.dir.join("data").join(committee::KEY)).unwrap();
+    // The chain knows no such index.
+    let training = Subject::Training { index: [9; 32] };
     let output = Subject::Output { batch: 0, receipt: 0 };
     for (id, subject) in [(0, training), (1, output)] {
         world

@@ -49,6 +49,7 @@ pub(crate) const GENERATION: u32 = 1;
 pub(crate) const CHANNEL: u64 = 7;
 pub(crate) const DEPOSIT: u128 = 1_000_000_000;
 pub(crate) const TRAIN_JOB: u64 = 20;
+pub(crate) const TRAIN_SEED: Hash = [8; 32];
 pub(crate) const INDEX_JOB: u64 = 21;
 pub(crate) const INFER_JOB: u64 = 22;
 pub(crate) const NEXT_JOB: u64 = 23;
@@ -274,6 +275,7 @@ fn found(
         job: TRAIN_JOB,
         deadline: 1_000_000,
         trainer: None,
+        seed: [0; 32],
         adapter: [0; 32],
         adapter_cid: Default::default(),
         loss_before: 0,
@@ -288,7 +290,7 @@ fn found(
         Task::Train {
             model: MODEL,
             generation: GENERATION,
-            seed: [8; 32],
+            seed: TRAIN_SEED,
         },
     );
 
@@ -394,7 +396,10 @@ impl World {
         let base_dir = dir.join("base");
         random_base(&base_dir, base);
         let cpu = device::Options {
-            backend: device::Backend::Cpu,
+            place: device::Place {
+                backend: device::Backend::Cpu,
+                ..Default::default()
+            },
             ..Default::default()
         };
         let base = Base::load(&base_dir, &cpu).unwrap();
@@ -580,6 +585,7 @@ impl World {
                 loss_before,
                 loss_after,
             } => {
+                generation.seed = TRAIN_SEED;
                 generation.adapter = adapter;
                 generation.adapter_cid = cid;
                 (generation.loss_before, generation.loss_after) = (loss_before, loss_after);

@@ -224,9 +224,17 @@ fn trained_should_commit_to_the_adapter_and_wait_for_a_seed() {
         let model = created();
         let number = requested(model);
         System::set_block_number(EPOCH + 3);
-        trained(model, number);
+        assert_eq!(generation(model, number).seed, [0; 32]);
+        // `compute` puts the seed into the task when it assigns the job.
+        let drawn = Task::Train {
+            model,
+            generation: number,
+            seed: [4; 32],
+        };
+        assert_ok!(deliver_as(0, &drawn, &TRAINER, &adapter(fixture::ADAPTER)));
         let entry = generation(model, number);
         assert_eq!(entry.stage, Stage::AwaitingSeed { epoch: 1 });
+        assert_eq!(entry.seed, [4; 32]);
         assert_eq!(
             (entry.trainer, entry.adapter, entry.loss_before, entry.loss_after),
             (Some(TRAINER), fixture::ADAPTER, 2_500_000, 1_800_000)
