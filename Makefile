@@ -138,7 +138,7 @@ bench-engine: setup ## Serving and training beside transformers and peft, in one
 	@$(ENV); scripts/bench-engine.sh
 
 bench-serving: setup ## What payment and attribution cost beside the bare engine, in one run
-	@$(ENV); cargo test --release --locked --manifest-path gpu-offchain/Cargo.toml -p openledger-worker --test worker -- --ignored --nocapture beside_the_bare_engine
+	@$(ENV); cargo test --release --locked --manifest-path gpu-offchain/Cargo.toml --workspace --test worker -- --ignored --nocapture beside_the_bare_engine
 
 sdk: build ## OpenAI's SDKs, x402 and schemathesis (EXAMPLES=200) against a worker and a development node
 	@EXAMPLES=$${EXAMPLES:-200} scripts/sdk.sh javascript python x402 schemathesis
