@@ -154,6 +154,41 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
     values[values.len() / 2]
 }
 
+/// Askers of the bare engine and askers who pay, in turns.
+fn compare(world: &World, askers: usize, what: &str) {
+    let each = if askers == 1 { 6 } else { 3 };
+    let (mut alone, mut whole) = (Vec::new(), Vec::new());
+    let (mut alone_s, mut whole_s) = (0.0, 0.0);
+    // In turns, so that a change of the machine's load meets both.
+    for turn in 0..4 {
+        let (seconds, took) = round(askers, each, |_, n| bare(world, 1_000 * turn + n));
+        alone_s += seconds;
+        alone.extend(took);
+        let (seconds, took) = round(askers, each, |asker, n| {
+            paid(world, 1_000 + asker as u64, 1_000 * turn + 500 + n)
+        });
+        whole_s += seconds;
+        whole.extend(took);
+    }
+    let of = |all: &[Took], which: fn(&Took) -> f64| median(all.iter().map(which));
+    let (first, last) = (of(&alone, |t| t.first), of(&alone, |t| t.last));
+    let (paid_first, paid_last) = (of(&whole, |t| t.first), of(&whole, |t| t.last));
+    println!(
+        "{askers:>2} askers, {what}: first token {:.1} ms bare, {:.1} paid, {:.2}×; last token {:.0} ms bare, {:.0} paid, {:.2}×; \
+         receipt {:.0} ms after the last token; {:.1} answers a second bare, {:.1} paid with receipts, {:.2}×",
+        first * 1e3,
+        paid_first * 1e3,
+        paid_first / first,
+        last * 1e3,
+        paid_last * 1e3,
+        paid_last / last,
+        of(&whole, |t| t.receipt - t.last) * 1e3,
+        alone.len() as f64 / alone_s,
+        whole.len() as f64 / whole_s,
+        alone_s / whole_s,
+    );
+}
+
 #[test]
 #[ignore = "a measurement: make bench-serving"]
 fn payment_and_attribution_beside_the_bare_engine() {
@@ -162,48 +197,29 @@ fn payment_and_attribution_beside_the_bare_engine() {
         "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 32, "max_position_embeddings": 512,
         "rope_theta": 10000.0, "rms_norm_eps": 1e-5, "tie_word_embeddings": true, "initializer_range": 0.05, "eos_token_id": 256,
     });
-    let world = World::on_base(&base, |config| {
-        (config.asks_a_minute, config.queue_each) = (0, 64);
-    });
-    world.until_serving();
-    for asker in 0..16 {
-        world.open_channel(1_000 + asker, &world.consumer.account());
-    }
-    println!(
-        "base of 6 layers, width 256; prompt {} tokens, answers of {TOKENS}; medians",
-        prompt(&world, 10).len()
-    );
-    for askers in [1, 8, 16] {
-        let each = if askers == 1 { 6 } else { 3 };
-        let (mut alone, mut whole) = (Vec::new(), Vec::new());
-        let (mut alone_s, mut whole_s) = (0.0, 0.0);
-        // In turns, so that a change of the machine's load meets both.
-        for turn in 0..4 {
-            let (seconds, took) = round(askers, each, |_, n| bare(&world, 1_000 * turn + n));
-            alone_s += seconds;
-            alone.extend(took);
-            let (seconds, took) = round(askers, each, |asker, n| {
-                paid(&world, 1_000 + asker as u64, 1_000 * turn + 500 + n)
-            });
-            whole_s += seconds;
-            whole.extend(took);
+    // Of batches of 40, four draws: a tenth of the answers is attributed, behind the others.
+    for (sample, what, askers) in [
+        (0, "all attributed", &[1, 8, 16][..]),
+        (4, "a tenth attributed", &[16][..]),
+    ] {
+        let world = World::on_base(&base, |config| {
+            (config.asks_a_minute, config.queue_each) = (0, 64);
+            if sample > 0 {
+                (config.sample, config.batch_receipts) = (sample, 40);
+            }
+        });
+        world.until_serving();
+        for asker in 0..16 {
+            world.open_channel(1_000 + asker, &world.consumer.account());
         }
-        let of = |all: &[Took], which: fn(&Took) -> f64| median(all.iter().map(which));
-        let (first, last) = (of(&alone, |t| t.first), of(&alone, |t| t.last));
-        let (paid_first, paid_last) = (of(&whole, |t| t.first), of(&whole, |t| t.last));
-        println!(
-            "{askers:>2} askers: first token {:.1} ms bare, {:.1} paid, {:.2}×; last token {:.0} ms bare, {:.0} paid, {:.2}×; \
-             receipt {:.0} ms after the last token; {:.1} answers a second bare, {:.1} paid with receipts, {:.2}×",
-            first * 1e3,
-            paid_first * 1e3,
-            paid_first / first,
-            last * 1e3,
-            paid_last * 1e3,
-            paid_last / last,
-            of(&whole, |t| t.receipt - t.last) * 1e3,
-            alone.len() as f64 / alone_s,
-            whole.len() as f64 / whole_s,
-            alone_s / whole_s,
-        );
+        if sample == 0 {
+            println!(
+                "base of 6 layers, width 256; prompt {} tokens, answers of {TOKENS}; medians",
+                prompt(&world, 10).len()
+            );
+        }
+        for askers in askers {
+            compare(&world, *askers, what);
+        }
     }
 }
