@@ -354,24 +354,24 @@ async fn ended(
 ) -> Result<bool> {
     let standing = asked.accused.standing(chain, block).await?;
     let accused = ss58(&standing.who);
-    let (wrong, verdict) = match case {
-        _ if standing.condemned => (true, "found wrong"),
+    let (verdict, said) = match case {
+        _ if standing.condemned => ("wrong", "found wrong"),
         Some(_) => (
-            false,
-            "not found wrong; who asked loses its deposit if a quorum said so",
+            "not wrong",
+            "not found wrong, and where a quorum said right the deposit is lost",
         ),
-        None => (false, "refused: it is no question, or was answered before"),
+        None => ("refused", "refused: it is no question, or is answered already"),
     };
     context.say(format!(
-        "  {verdict}: {} of {accused} is {} ({})",
+        "  {said}: {} of {accused} is {} ({})",
         asked.accused, standing.words, standing.place
     ));
     context.give(&json!({
         "case": case,
-        "verdict": if wrong { "wrong" } else { "right" },
+        "verdict": verdict,
         "stage": standing.words,
         "kind": standing.kind,
         "block": block.number,
     }));
-    Ok(!wrong)
+    Ok(verdict != "wrong")
 }
