@@ -58,16 +58,21 @@ pub async fn run(context: &Context, command: args::Question) -> Result<bool> {
         args::Question::Basis { index, module } => bases(context, &chain, index, module, block).await?,
     };
     context.say(format!("{}: {}", asked.accused, words(&asked.subject)));
+    // Its salt is on disk and nowhere else: it is not written over.
+    if asked.accused.is_begun(context, &chain) {
+        context.say("  going on with the challenge that was begun");
+        asked.accused.go_on(context, &chain, &key).await?;
+    }
     let done = asked
         .accused
         .accuse(context, &chain, &key, &asked.question)
         .await?;
-    if done["asked"].is_null() {
+    let Some(since) = done["asked"].as_u64() else {
         // It was condemned or closed meanwhile, and that was said.
         context.give(&done);
         return Ok(done["condemned"] != true);
-    }
-    follow(context, &chain, &key, &asked).await
+    };
+    follow(context, &chain, &key, &asked, since).await
 }
 
 fn words(subject: &Subject) -> String {
@@ -239,8 +244,8 @@ async fn bases(context: &Context, chain: &Chain, index: Hash, module: u16, block
     })
 }
 
-/// Follows what was asked to its end and moves it on.
-async fn follow(context: &Context, chain: &Chain, key: &Key, asked: &Asked) -> Result<bool> {
+/// Follows what was asked in block `since` to its end and moves it on.
+async fn follow(context: &Context, chain: &Chain, key: &Key, asked: &Asked, since: u64) -> Result<bool> {
     let mut blocks = chain.blocks(Head::Best).await?;
     let (mut case, mut last) = (None, String::new());
     loop {
@@ -249,6 +254,10 @@ async fn follow(context: &Context, chain: &Chain, key: &Key, asked: &Asked) -> R
             Err(e) if e.is_transient() => continue,
             Err(e) => return Err(e.into()),
         };
+        // A block from before it was asked knows nothing of it.
+        if u64::from(block.number) < since {
+            continue;
+        }
         if case.is_none() {
             case = chain
                 .read::<u64>(storage::asked(asked.subject), block)
