@@ -40,8 +40,8 @@ test: setup ## Everything CI checks
 clients: build ## The foreign-client tests at full length
 	@FULL=1 scripts/clients.sh
 
-adversary: setup ## Lies of every dispute row planted in many random worlds, and forged challenges, through the pallets: counts of each
-	@$(ENV); ATTRIBUTION_SCALE=$${SCALE:-50} cargo test --release --locked --workspace --lib -- --nocapture lie honest score life withheld drawn
+adversary: setup ## 10,000 lies and 100,000 forged challenges of every dispute row in random worlds, through the pallets: counts of each
+	@$(ENV); ATTRIBUTION_SCALE=$${SCALE:-50} cargo test --release --locked --workspace --lib -- --nocapture adversary life honest drawn
 
 fuzz: build ## The whole runtime under random transactions, its promises checked after each block (CALLS=1000000, SEED=N to repeat)
 	@$(ENV); export FUZZ_CALLS=$${CALLS:-1000000} FUZZ_THREADS=$$(nproc); [ -z "$${SEED:-}" ] || export FUZZ_SEED=$$SEED; \

@@ -196,11 +196,7 @@ fn outer_tile<F: Real, const MR: usize, const NV: usize>(
 fn outer_rows<F: Real, const MR: usize>(o: Outer, a: &[F], b: &[F], c: &mut [F], store: Store<F>) {
     let mut j = 0;
     while j + LANES <= o.n {
-        let left = (o.n - j) / LANES;
-        let taken = if left >= 3 && left != 4 {
-            outer_tile::<F, MR, 3>(o, a, b, j, c, store);
-            3
-        } else if left >= 2 {
+        let taken = if o.n - j >= 2 * LANES {
             outer_tile::<F, MR, 2>(o, a, b, j, c, store);
             2
         } else {
@@ -223,9 +219,9 @@ fn outer_rows<F: Real, const MR: usize>(o: Outer, a: &[F], b: &[F], c: &mut [F],
 #[inline(always)]
 fn outer_part<F: Real>(o: Outer, a: &[F], b: &[F], c: &mut [F], store: Store<F>) {
     let mut i = 0;
-    while i + 4 <= o.rows {
-        outer_rows::<F, 4>(o, &a[i * o.a_row..], b, &mut c[i * o.ldc..], store);
-        i += 4;
+    while i + 6 <= o.rows {
+        outer_rows::<F, 6>(o, &a[i * o.a_row..], b, &mut c[i * o.ldc..], store);
+        i += 6;
     }
     while i < o.rows {
         outer_rows::<F, 1>(o, &a[i * o.a_row..], b, &mut c[i * o.ldc..], store);
@@ -235,32 +231,51 @@ fn outer_part<F: Real>(o: Outer, a: &[F], b: &[F], c: &mut [F], store: Store<F>)
 
 #[inline(always)]
 fn outer_body<F: Real>(o: Outer, a: &[F], b: &[F], c: &mut [F], store: Store<F>) {
-    // Long sums in parts, so that the part of B stays in the cache while all rows pass over it.
-    const PART: usize = 128;
-    if o.k <= 2 * PART {
+    // A part of B that stays in the nearest cache while all rows pass over it: so many steps of so many columns.
+    const STEPS: usize = 128;
+    const COLUMNS: usize = 6 * LANES;
+    // For fewer rows it is not worth copying.
+    const ROWS: usize = 16;
+    if o.rows < ROWS || o.k == 0 {
         return outer_part(o, a, b, c, store);
     }
-    let mut sums = vec![F::ZERO; o.rows * o.n];
-    for p in (0..o.k).step_by(PART) {
-        let part = Outer {
-            k: PART.min(o.k - p),
-            ldc: o.n,
-            ..o
-        };
-        outer_part(
-            part,
-            &a[p * o.a_sum..],
-            &b[p * o.ldb..],
-            &mut sums,
-            Store {
-                resume: true,
-                ..Store::plain()
-            },
-        );
-    }
-    for (c, sums) in c.chunks_mut(o.ldc).zip(sums.chunks_exact(o.n)) {
-        for (c, sum) in c.iter_mut().zip(sums) {
-            store.put(c, *sum);
+    let mut packed = vec![F::ZERO; STEPS.min(o.k) * COLUMNS.min(o.n)];
+    let mut sums = vec![F::ZERO; if o.k > STEPS { o.rows * COLUMNS.min(o.n) } else { 0 }];
+    for j in (0..o.n).step_by(COLUMNS) {
+        let n = COLUMNS.min(o.n - j);
+        sums.fill(F::ZERO);
+        for p in (0..o.k).step_by(STEPS) {
+            let k = STEPS.min(o.k - p);
+            for (to, from) in packed
+                .chunks_exact_mut(n)
+                .zip(b[p * o.ldb..].chunks(o.ldb))
+                .take(k)
+            {
+                to.copy_from_slice(&from[j..j + n]);
+            }
+            let part = Outer { n, k, ldb: n, ..o };
+            if o.k <= STEPS {
+                outer_part(part, a, &packed, &mut c[j..], store);
+            } else {
+                let resume = Store {
+                    resume: true,
+                    ..Store::plain()
+                };
+                outer_part(
+                    Outer { ldc: n, ..part },
+                    &a[p * o.a_sum..],
+                    &packed,
+                    &mut sums,
+                    resume,
+                );
+            }
+        }
+        if o.k > STEPS {
+            for (c, sums) in c[j..].chunks_mut(o.ldc).zip(sums.chunks_exact(n)) {
+                for (c, sum) in c.iter_mut().zip(sums) {
+                    store.put(c, *sum);
+                }
+            }
         }
     }
 }

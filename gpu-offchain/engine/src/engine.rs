@@ -1,7 +1,7 @@
 //! Serving: registered adapters, sequences in a shared cache of pages, and steps over any mix of them.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use openledger_attribution::hash::keccak;
@@ -198,6 +198,19 @@ pub struct Engine<B: Backend> {
     net: Arc<Net<B>>,
     adapters: Adapters<B>,
     pool: Arc<Mutex<Pool<B::Buf>>>,
+    /// What a scheduler's last step that began is for, a [`Load`].
+    load: AtomicU8,
+}
+
+/// What an engine is busy with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Load {
+    /// Nothing.
+    Idle,
+    /// Answers, a token each.
+    Answering,
+    /// Prompts too: somebody waits for a first token.
+    Reading,
 }
 
 struct Pool<T> {
@@ -237,7 +250,21 @@ impl<B: Backend> Engine<B> {
             adapters: Adapters::new(net.clone(), Budgets::default()),
             net,
             pool: Arc::new(Mutex::new(pool)),
+            load: AtomicU8::new(Load::Idle as u8),
         }
+    }
+
+    /// What a scheduler computes now. Who computes beside it may wait for that.
+    pub fn load(&self) -> Load {
+        match self.load.load(Ordering::Relaxed) {
+            load if load == Load::Reading as u8 => Load::Reading,
+            load if load == Load::Answering as u8 => Load::Answering,
+            _ => Load::Idle,
+        }
+    }
+
+    pub(crate) fn set_load(&self, load: Load) {
+        self.load.store(load as u8, Ordering::Relaxed);
     }
 
     /// Whether a prompt's beginning that was read before, under the same adapter, is used again; it is unless this says otherwise. Answers

@@ -19,7 +19,7 @@ mod stop;
 pub use adapters::{AdapterStats, Budgets};
 pub use backend::{Backend, Fault, FaultKind};
 pub use either::Either;
-pub use engine::{Completion, Engine, Finish, Model, Params, Request, Sampling, Sequence, Token, PAGE};
+pub use engine::{Completion, Engine, Finish, Load, Model, Params, Request, Sampling, Sequence, Token, PAGE};
 pub use error::{Error, Result};
 pub use forward::{behind, forward, logits, Batch, KvCache};
 pub use net::{DeviceAdapter, Layer, Net};

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use openledger_model::{Hash, Tokenizer};
 
 use crate::backend::{Backend, Fault, FaultKind};
-use crate::engine::{Engine, Finish, Model, Request, Sampling, Sequence, Token};
+use crate::engine::{Engine, Finish, Load, Model, Request, Sampling, Sequence, Token};
 use crate::error::{Error, Result};
 use crate::net::DeviceAdapter;
 use crate::stop::TextStop;
@@ -482,6 +482,7 @@ impl<B: Backend> Loop<B> {
             if !self.running.is_empty() || self.groups.values().any(|g| g.left > 0) {
                 return true;
             }
+            shared.engine.set_load(Load::Idle);
             let pause = Duration::from_millis(50);
             let woken = shared.changed.wait_timeout(queue, pause);
             queue = woken.unwrap_or_else(PoisonError::into_inner).0;
@@ -751,6 +752,12 @@ impl<B: Backend> Loop<B> {
                 share
             };
         }
+        let load = if shares.iter().any(|share| *share > 1) {
+            Load::Reading
+        } else {
+            Load::Answering
+        };
+        self.shared.engine.set_load(load);
         self.advance(shares.into_iter().enumerate().collect())?;
         self.shared.steps.fetch_add(1, Ordering::Relaxed);
         let mut queue = self.shared.lock();

@@ -9,7 +9,7 @@ use safetensors::tensor::{Dtype, TensorView};
 
 use crate::data::{check, Packed};
 use crate::error::{Error, Result};
-use crate::pass::{backward, forward_parts, whole, Wanted};
+use crate::pass::{backward, forward_pausing, whole, Wanted};
 
 /// One module's factors over one example.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,6 +42,7 @@ pub struct FactorModel<B: Backend> {
     net: Arc<Net<B>>,
     adapter: Adapter,
     device: DeviceAdapter<B::Buf>,
+    pause: Arc<dyn Fn() + Send + Sync>,
 }
 
 impl<B: Backend> FactorModel<B> {
@@ -52,7 +53,14 @@ impl<B: Backend> FactorModel<B> {
             net,
             adapter: adapter.clone(),
             device,
+            pause: Arc::new(|| ()),
         })
+    }
+
+    /// Calls `pause` between layers, and between modules on the way back: it may wait for who is more urgent.
+    pub fn pausing(mut self, pause: Arc<dyn Fn() + Send + Sync>) -> Self {
+        self.pause = pause;
+        self
     }
 
     /// The adapter.
@@ -74,11 +82,12 @@ impl<B: Backend> FactorModel<B> {
         }
         let packed = Packed::new([example]);
         let parts = whole(Some(&self.device), &packed);
-        let mut tape = forward_parts(net, &parts, &packed);
+        let mut tape = forward_pausing(net, &parts, &packed, &*self.pause);
         let losses = tape.losses(net, &packed, 0, 1.0);
         let mut modules = Vec::with_capacity(self.adapter.modules.len());
         let host = |buf: &B::Buf| net.backend.download(buf).into_iter().map(Real::to_f32).collect();
         let mut tap = |layer: usize, target: Target, x: &B::Buf, dy: &B::Buf| {
+            (self.pause)();
             if self.device.modules[layer][target.index()].is_some() {
                 let (d_out, d_in) = config.module_shape(target);
                 let name = target.full_name(layer);

@@ -162,6 +162,16 @@ pub(crate) fn forward_parts<B: Backend>(
     parts: &[Part<'_, B::Buf>],
     p: &Packed,
 ) -> Tape<B::Buf> {
+    forward_pausing(net, parts, p, &|| ())
+}
+
+/// The same, with a pause before each layer.
+pub(crate) fn forward_pausing<B: Backend>(
+    net: &Net<B>,
+    parts: &[Part<'_, B::Buf>],
+    p: &Packed,
+    pause: &dyn Fn(),
+) -> Tape<B::Buf> {
     let (be, config, heads) = (&net.backend, net.config(), net.heads());
     let (rows, hidden, eps) = (p.rows(), config.hidden_size, config.rms_norm_eps);
     let buf = |width: usize| be.zeros(rows * width);
@@ -174,6 +184,7 @@ pub(crate) fn forward_parts<B: Backend>(
     };
     let mut layers = Vec::with_capacity(net.layers.len());
     for (index, layer) in net.layers.iter().enumerate() {
+        pause();
         let mut u: [Option<B::Buf>; 7] = Default::default();
         let mut linear = |target: Target, input: &B::Buf| {
             let (d_out, d_in) = config.module_shape(target);

@@ -17,6 +17,7 @@ use crate::{
     formats::{hex0x, output_leaves, root_hash},
     payment::{Order, Wanted},
     state::{lock, Claim, Worker},
+    turns::Due,
 };
 use openledger_attribution::{attribution::Bounds, hash::NONE, receipt::Receipt, wire::Object};
 use openledger_engine::{Ask, Event, Finish, Model, Params, Request, Sampling, Ticket};
@@ -37,6 +38,8 @@ pub struct Given {
     pub since: Instant,
     /// How often attributing it has failed.
     pub failures: u32,
+    /// Counts it among those that wait.
+    pub due: Due,
 }
 
 /// What a consumer gets.
@@ -317,6 +320,7 @@ async fn give(
         claim,
         since: Instant::now(),
         failures: 0,
+        due: Due::new(&worker.base),
     };
     Ok(Some((answer, given)))
 }
@@ -372,6 +376,7 @@ pub fn resume(worker: &Arc<Worker>) -> Result<()> {
             claim,
             since: Instant::now(),
             failures: 0,
+            due: Due::new(&worker.base),
         });
     }
     Ok(())

@@ -50,6 +50,7 @@ pub mod payment;
 pub mod records;
 pub mod reveal;
 mod state;
+pub mod turns;
 pub mod units;
 
 pub use error::{Error, Result};

@@ -6,6 +6,7 @@ use crate::{
     error::{Error, Result},
     formats::hex0x,
     state::lock,
+    turns::behind_answers,
 };
 use openledger_attribution::{index::IndexRules, sketch::Rule, voucher::Mode};
 use openledger_engine::{Engine, Net};
@@ -16,7 +17,7 @@ use openledger_trainer::FactorModel;
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, RwLock},
+    sync::{atomic::AtomicUsize, Arc, Mutex, RwLock},
 };
 
 /// Files of a base's folder that make its tokenizer; anybody may fetch them.
@@ -42,6 +43,8 @@ pub struct Base {
     pub hash: Hash,
     /// How its answers are computed, which every answer's terms say.
     pub mode: Mode,
+    /// Answers that wait for their receipt.
+    pub due: Arc<AtomicUsize>,
 }
 
 impl Base {
@@ -58,6 +61,7 @@ impl Base {
             tokenizer: Arc::new(tokenizer),
             hash: model.hash(),
             mode: device.mode.into(),
+            due: Arc::default(),
         })
     }
 
@@ -181,7 +185,7 @@ impl Served {
             name,
             adapter: *adapter_hash,
             index_hash: *index_hash,
-            factors: FactorModel::new(base.net.clone(), &adapter)?,
+            factors: FactorModel::new(base.net.clone(), &adapter)?.pausing(behind_answers(base)),
             sketcher,
             index_dir: index_dir.to_owned(),
             index,

@@ -4,7 +4,7 @@ use crate::{
     pallet::{
         Audits, Batches, Challenges, Config, Error, Event, HoldReason, Indexes, NextBatch, Pallet, Samples,
     },
-    Batch, BatchStage, Challenge, Committed, MAX_CHALLENGES, MAX_CREDITS, SLASH_FACTOR,
+    Batch, BatchStage, Challenge, Committed, CONTRIBUTORS_FACTOR, MAX_CHALLENGES, MAX_CREDITS, SLASH_FACTOR,
 };
 use alloc::vec::Vec;
 use frame_support::{
@@ -127,9 +127,15 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    /// What a lie about `amount` planck costs.
+    /// What stands behind `amount` planck.
     pub(crate) fn stake(amount: u128) -> u128 {
         amount.saturating_mul(SLASH_FACTOR).max(T::SlashFloor::get())
+    }
+
+    /// What a lie about `amount` planck of a batch costs its worker.
+    fn loss(batch: &Batch<T::AccountId>, amount: u128) -> u128 {
+        let contributors = batch.header.totals.contributors;
+        Self::stake(amount).max(contributors.saturating_mul(CONTRIBUTORS_FACTOR))
     }
 
     pub(crate) fn do_settle(id: u64) -> DispatchResult {
@@ -317,7 +323,7 @@ impl<T: Config> Pallet<T> {
             .as_ref()
             .map_or(batch.header.totals.contributors, |receipt| receipt.fee);
         T::Bonds::close(&batch.worker, batch.exposure);
-        let slashed = T::Bonds::slash(&batch.worker, Self::stake(amount), challenger.as_ref());
+        let slashed = T::Bonds::slash(&batch.worker, Self::loss(&batch, amount), challenger.as_ref());
         let returned = Self::pay_condemned(&batch, receipt)?;
         batch.exposure = 0;
         batch.escrow = 0;

@@ -16,8 +16,8 @@
 //! ```
 //!
 //! A batch proved wrong: the disputed receipt's fee goes back to its consumer, every other part shrinks in proportion
-//! ([`parts_without`]), what was the contributors' takes the fallback, and the worker loses the larger of
-//! [`Config::SlashFloor`] and ten times what was disputed, a quarter of it to the challenger.
+//! ([`parts_without`]), what was the contributors' takes the fallback, and the worker loses the largest of
+//! [`Config::SlashFloor`], ten times what was disputed and twice the contributors' part, a quarter of it to the challenger.
 //!
 //! # Sampled batches
 //!
@@ -131,6 +131,11 @@ pub const DRAW_DOMAIN: &[u8] = b"batch";
 
 /// The worker's bond stands behind this many times what is disputed.
 pub const SLASH_FACTOR: u128 = 10;
+
+/// What a lie costs at least of the contributors' part of its batch. That part takes the fallback, to the owners of Datanets,
+/// and a quarter of what is lost goes to the challenger: whoever is worker, owner and challenger in one gains the one and pays
+/// three quarters of the other, so this has to be more than four thirds.
+pub const CONTRIBUTORS_FACTOR: u128 = 2;
 
 // The macro's own code expects what it has just checked.
 #[allow(clippy::expect_used)]

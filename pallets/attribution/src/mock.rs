@@ -25,7 +25,8 @@ pub(crate) const WINDOW: u64 = 20;
 pub(crate) const PROVE: u64 = 10;
 pub(crate) const RETENTION: u64 = 100;
 pub(crate) const DEPOSIT: u128 = 5 * OPEN;
-pub(crate) const FLOOR: u128 = 100 * OPEN;
+/// Between what a lie about a small receipt and about a large one costs, so that both happen.
+pub(crate) const FLOOR: u128 = OPEN / 500;
 pub(crate) const STAKE: u128 = 150 * OPEN;
 pub(crate) const INDEX_RETENTION: u64 = 200;
 pub(crate) const REVEAL: u64 = 6;
@@ -519,6 +520,12 @@ pub(crate) fn submit(world: &World) -> DispatchResult {
         Box::new(credits),
         claims(world).try_into().unwrap(),
     )
+}
+
+/// What a lie about `disputed` planck of the world's batch costs.
+pub(crate) fn loss(world: &World, disputed: u128) -> u128 {
+    let contributors = world.settled.header.totals.contributors;
+    (10 * disputed).max(2 * contributors).max(FLOOR)
 }
 
 pub(crate) fn advance(blocks: u64) {

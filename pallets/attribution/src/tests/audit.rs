@@ -87,7 +87,7 @@ fn a_batch_refuted_by_its_audit_should_be_condemned_without_a_challenger() {
         ));
         let fee = proof.answer.leaf.leaf.fee;
         outside(|o| {
-            assert_eq!(o.slashed, (10 * fee).max(FLOOR));
+            assert_eq!(o.slashed, loss(&world, fee));
             assert_eq!(o.slashed_frozen, [true]);
         });
     });

@@ -2,10 +2,8 @@
 
 use super::{
     common::{
-        plants::{plant_all, plant_numbers, About, Plant},
-        watch::{flipped, index_evidence, index_facts},
+        watch::{index_evidence, index_facts},
         world::World,
-        Rng,
     },
     honest, seeds,
 };
@@ -22,7 +20,6 @@ use openledger_attribution::{
 use openledger_protocol::disputes::index_commitment;
 use openledger_traits::Indexes;
 use sp_runtime::DispatchResult;
-use std::collections::BTreeMap;
 
 const SALT: Hash = [5; 32];
 
@@ -59,91 +56,6 @@ fn proof(world: &World) -> Option<(IndexEvidence, Guilt)> {
             Verdict::Guilty(guilt) => Some((evidence, guilt)),
             Verdict::NotProven(_) => None,
         })
-}
-
-/// Every kind of lie about an index, planted in random worlds.
-#[test]
-fn every_planted_lie_should_void_the_index_and_cost_its_builder() {
-    let named = plant_all()
-        .into_iter()
-        .filter(|(_, about, _, _)| matches!(about, About::Index))
-        .map(|(name, _, plant, _)| (name.to_owned(), plant));
-    let numbers = plant_numbers()
-        .into_iter()
-        .filter(|(about, _)| matches!(about, About::Index))
-        .enumerate()
-        .map(|(n, (_, plant))| (format!("number {n}"), plant));
-    let plants: Vec<(String, Plant)> = named.chain(numbers).collect();
-    let mut caught: BTreeMap<&str, u32> = BTreeMap::new();
-    for (n, seed) in seeds(24).enumerate() {
-        for (at, (name, plant)) in plants.iter().enumerate() {
-            // Each kind of lie in a third of the worlds.
-            if (n + at) % 3 > 0 {
-                continue;
-            }
-            let mut world = honest(seed);
-            if !plant(&mut world, &mut Rng(seed)) {
-                continue;
-            }
-            let Some((evidence, guilt)) = proof(&world) else {
-                continue;
-            };
-            test(&world, || {
-                challenge(&world, &evidence);
-                System::set_block_number(System::block_number() + 1);
-                assert_ok!(prove(&world, &evidence));
-                assert_eq!(stage(&world), IndexStage::Void { guilt }, "{name}");
-                outside(|o| {
-                    assert_eq!(o.slashed, STAKE, "{name}");
-                    assert_eq!(o.open, 0, "{name}: nothing stands behind it any more");
-                    let (model, generation) = (world.index.header.model, world.index.header.generation);
-                    assert_eq!(o.voided, [(model, generation, id(&world))], "{name}");
-                });
-                assert_eq!(
-                    Balances::total_balance_on_hold(&CHALLENGER),
-                    0,
-                    "the deposit came back"
-                );
-                *caught.entry(name).or_default() += 1;
-            });
-        }
-    }
-    println!("caught on chain: {caught:?}");
-    assert_eq!(
-        caught.len(),
-        plants.len(),
-        "some lie was never caught: {caught:?}"
-    );
-}
-
-#[test]
-fn an_honest_builder_should_lose_nothing_and_its_accuser_the_deposit() {
-    let mut refused = 0;
-    for seed in seeds(6) {
-        let world = honest(seed);
-        let evidence = index_evidence(&world);
-        let mut rng = Rng(seed);
-        test(&world, || {
-            for at in 0..evidence.len().min(40) {
-                let evidence = &evidence[rng.below(evidence.len() as u64) as usize];
-                // As it is, and forged: one bit of it turned over.
-                let forged = flipped(evidence, rng.next()).unwrap_or_else(|| evidence.clone());
-                let evidence = if at % 2 == 0 { evidence.clone() } else { forged };
-                let before = Balances::free_balance(TREASURY);
-                challenge(&world, &evidence);
-                System::set_block_number(System::block_number() + 1);
-                assert_ok!(prove(&world, &evidence));
-                assert_eq!(stage(&world), IndexStage::Standing, "{evidence:?}");
-                assert_eq!(Balances::free_balance(TREASURY) - before, DEPOSIT);
-                Balances::force_set_balance(frame_system::RawOrigin::Root.into(), CHALLENGER, 1_000 * OPEN)
-                    .unwrap();
-                refused += 1;
-            }
-            outside(|o| assert_eq!((o.slashed, o.voided.len()), (0, 0)));
-        });
-    }
-    println!("{refused} forged challenges refused");
-    assert!(refused > 100);
 }
 
 fn guilty() -> (World, IndexEvidence, Guilt) {

@@ -2,6 +2,7 @@
 #[allow(clippy::all, unused_imports)]
 pub(crate) mod common;
 
+mod adversary;
 mod ask;
 mod audit;
 mod challenge;

@@ -1,25 +1,14 @@
 //! Sampled batches.
 
 use super::{
-    common::{
-        plants::{plant_all, plant_numbers, About, Plant},
-        watch::{batch_evidence, batch_facts, Grove},
-        world::World,
-        Rng,
-    },
+    common::{watch::Grove, world::World},
     seeds,
 };
-use crate::{mock::*, BatchStage, Error, Sample, Samples};
+use crate::{mock::*, Error, Sample, Samples};
 use frame_support::{assert_noop, assert_ok};
-use openledger_attribution::{
-    tree::Root,
-    verdict::{judge_batch, BatchEvidence, Guilt, Verdict},
-};
-use openledger_protocol::batches::{commitment, disputed};
+use openledger_attribution::tree::Root;
 use sp_runtime::{AccountId32, DispatchResult};
 use std::collections::BTreeMap;
-
-const SALT: [u8; 32] = [5; 32];
 
 fn sampled(seed: u64) -> World {
     World::new(seed, true)
@@ -30,7 +19,7 @@ fn give(world: &World) -> DispatchResult {
 }
 
 /// Waits for the draw and answers it.
-pub(super) fn answer(world: &World) {
+pub(crate) fn answer(world: &World) {
     advance(2 * EPOCH);
     assert_ok!(Attribution::draw(Some(CHALLENGER).into(), 0));
     assert_ok!(give(world));
@@ -206,121 +195,4 @@ fn a_batch_whose_draw_was_forgotten_should_be_drawn_for_again() {
         );
         answer(&world);
     });
-}
-
-fn proof(world: &World) -> Option<(BatchEvidence, Guilt)> {
-    batch_evidence(world).into_iter().find_map(|evidence| {
-        match judge_batch(&batch_facts(world), &evidence, &world.keys()) {
-            Verdict::Guilty(guilt) if guilt != Guilt::Unsigned => Some((evidence, guilt)),
-            _ => None,
-        }
-    })
-}
-
-/// Every kind of lie about a sampled batch: in its receipts, its draws, or what they give.
-#[test]
-fn every_planted_lie_should_be_condemned_and_paid_for() {
-    let named = plant_all()
-        .into_iter()
-        .filter(|(_, about, _, _)| matches!(about, About::Batch))
-        .map(|(name, _, plant, _)| (name.to_owned(), plant));
-    let numbers = plant_numbers()
-        .into_iter()
-        .filter(|(about, _)| matches!(about, About::Batch))
-        .enumerate()
-        .map(|(n, (_, plant))| (format!("number {n}"), plant));
-    let plants: Vec<(String, Plant)> = named.chain(numbers).collect();
-    let mut caught: BTreeMap<&str, u32> = BTreeMap::new();
-    let mut refused = 0;
-    for (n, seed) in seeds(40).enumerate() {
-        for (at, (name, plant)) in plants.iter().enumerate() {
-            // Once it was caught, each kind of lie in a fourth of the worlds.
-            if caught.contains_key(name.as_str()) && (n + at) % 4 > 0 {
-                continue;
-            }
-            let mut world = sampled(seed);
-            if !plant(&mut world, &mut Rng(seed)) {
-                continue;
-            }
-            let Some((evidence, guilt)) = proof(&world) else {
-                continue;
-            };
-            test(&world, || {
-                // Some lies the chain itself refuses.
-                if submit(&world).is_err() {
-                    refused += 1;
-                    return;
-                }
-                advance(2 * EPOCH);
-                if give(&world).is_err() {
-                    refused += 1;
-                    return;
-                }
-                let commitment = commitment(&CHALLENGER.into(), 0, &SALT, &evidence);
-                assert_ok!(Attribution::challenge(Some(CHALLENGER).into(), 0, commitment));
-                advance(1);
-                assert_ok!(Attribution::prove(
-                    Some(CHALLENGER).into(),
-                    0,
-                    SALT,
-                    Box::new(evidence.clone())
-                ));
-                let batch = crate::Batches::<Test>::get(0).unwrap();
-                assert_eq!(batch.stage, BatchStage::Condemned { guilt }, "{name}");
-                let header = &world.settled.header;
-                let fee = disputed(&evidence).map_or(header.totals.contributors, |receipt| receipt.fee);
-                outside(|o| {
-                    assert_eq!(o.slashed, (10 * fee).max(FLOOR), "{name}");
-                    assert_eq!((o.escrowed, o.forfeited), (0, 0), "{name}: nothing stays behind");
-                    let paid: u128 = o.credits.values().sum::<u128>() + o.treasury;
-                    assert_eq!(paid, header.receipts.sum, "{name}: nothing is made or lost");
-                });
-                *caught.entry(name).or_default() += 1;
-            });
-        }
-    }
-    println!("caught on chain: {caught:?}; {refused} refused before");
-    for must in [
-        "a draw forfeited for nothing",
-        "a row left out",
-        "a part left out",
-        "a credit left out",
-    ] {
-        assert!(caught.contains_key(must), "{must} was never caught");
-    }
-}
-
-#[test]
-fn an_honest_worker_should_lose_nothing_and_its_accuser_the_deposit() {
-    let mut judged = 0;
-    for seed in seeds(4) {
-        let world = sampled(seed);
-        let all: Vec<BatchEvidence> = batch_evidence(&world)
-            .into_iter()
-            .filter(|evidence| !matches!(evidence, BatchEvidence::Receipt(_)))
-            .collect();
-        let mut rng = Rng(seed);
-        for _ in 0..30 {
-            let evidence = &all[rng.below(all.len() as u64) as usize];
-            test(&world, || {
-                assert_ok!(submit(&world));
-                answer(&world);
-                let commitment = commitment(&CHALLENGER.into(), 0, &SALT, evidence);
-                assert_ok!(Attribution::challenge(Some(CHALLENGER).into(), 0, commitment));
-                advance(1);
-                let before = Balances::free_balance(TREASURY);
-                assert_ok!(Attribution::prove(
-                    Some(CHALLENGER).into(),
-                    0,
-                    SALT,
-                    Box::new(evidence.clone())
-                ));
-                assert_eq!(crate::Batches::<Test>::get(0).unwrap().stage, BatchStage::Open);
-                assert_eq!(Balances::free_balance(TREASURY) - before, DEPOSIT);
-                outside(|o| assert_eq!(o.slashed, 0));
-                judged += 1;
-            });
-        }
-    }
-    println!("{judged} forged challenges refused");
 }

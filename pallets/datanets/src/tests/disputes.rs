@@ -1,42 +1,32 @@
 //! Disputes about versions and duplicates.
 
 use super::common::{
-    plants::{plant_all, About},
-    scale, seed,
-    watch::{flipped, version_evidence, Grove},
+    watch::{version_evidence, Grove},
     world::World,
-    Rng,
 };
-use crate::{mock::*, Contributions, Duplicates, Error, Event, VersionBonds, Versions, MAX_CHALLENGES};
+use crate::{mock::*, Contributions, Duplicates, Error, VersionBonds, Versions, MAX_CHALLENGES};
 use frame_support::{assert_noop, assert_ok, traits::fungible::Inspect};
 use openledger_attribution::{
     hash::{keccak, Hash},
     record::RecordLeaf,
     tree::Tree,
-    verdict::{judge_version, Duplicate, Guilt, Verdict, VersionEvidence, VersionFacts},
+    verdict::{Duplicate, Guilt, VersionEvidence},
 };
 use openledger_protocol::{
     datanets::{Contribution, Curation, Datanet, Standing, Version},
     disputes::{duplicate_commitment, version_commitment, Disputed, VersionBond},
 };
-use openledger_traits::Datanets as _;
 use sp_runtime::DispatchResult;
-use std::collections::BTreeMap;
 
-const SALT: Hash = [5; 32];
-const DATANET: u64 = 1;
-const ABOUT: Disputed = Disputed::Version {
+pub(super) const SALT: Hash = [5; 32];
+pub(super) const DATANET: u64 = 1;
+pub(super) const ABOUT: Disputed = Disputed::Version {
     datanet: DATANET,
     version: 0,
 };
 
-fn seeds(count: u64) -> impl Iterator<Item = u64> {
-    let mut rng = Rng(seed());
-    (0..count * u64::from(scale())).map(move |_| rng.next())
-}
-
 /// A chain that has the world's contributions, all accepted, and its first version, published by the Datanet's owner.
-fn with(world: &World, run: impl FnOnce()) {
+pub(super) fn with(world: &World, run: impl FnOnce()) {
     scenario(|| {
         System::set_block_number(2_000);
         crate::NextDatanet::<Test>::put(DATANET + 1);
@@ -75,121 +65,17 @@ fn with(world: &World, run: impl FnOnce()) {
     });
 }
 
-fn challenge(evidence: &VersionEvidence) {
+pub(super) fn challenge(evidence: &VersionEvidence) {
     let commitment = version_commitment(&BOB.into(), DATANET, 0, &SALT, evidence);
     assert_ok!(Datanets::challenge(signed(&BOB), ABOUT, commitment));
 }
 
-fn prove(evidence: &VersionEvidence) -> DispatchResult {
+pub(super) fn prove(evidence: &VersionEvidence) -> DispatchResult {
     Datanets::prove_version(signed(&BOB), DATANET, 0, SALT, Box::new(evidence.clone()))
 }
 
-fn total(who: &AccountId) -> u128 {
+pub(super) fn total(who: &AccountId) -> u128 {
     Balances::total_balance(who)
-}
-
-fn proof(world: &World) -> Option<(VersionEvidence, Guilt)> {
-    let facts = VersionFacts {
-        records: Tree::new(&world.index.versions[0]).unwrap().root(),
-        registry: &world.chain,
-    };
-    version_evidence(world, 0)
-        .into_iter()
-        .find_map(|evidence| match judge_version(&facts, &evidence) {
-            Verdict::Guilty(guilt) => Some((evidence, guilt)),
-            Verdict::NotProven(_) => None,
-        })
-}
-
-#[test]
-fn every_planted_lie_should_cost_the_publisher_its_deposit_and_the_version_its_use() {
-    let plants: Vec<_> = plant_all()
-        .into_iter()
-        .filter(|(_, about, _, _)| matches!(about, About::Version))
-        .collect();
-    let mut caught: BTreeMap<&str, u32> = BTreeMap::new();
-    for seed in seeds(40) {
-        for (name, _, plant, _) in &plants {
-            let mut world = World::new(seed, false);
-            if !plant(&mut world, &mut Rng(seed)) {
-                continue;
-            }
-            let Some((evidence, guilt)) = proof(&world) else {
-                continue;
-            };
-            if Tree::new(&world.index.versions[0]).unwrap().root().sum == 0 {
-                continue;
-            }
-            with(&world, || {
-                assert_eq!(held(&OWNER), VersionDeposit::get());
-                let (owner, bob) = (total(&OWNER), total(&BOB));
-                stake(DATANET, 1_001);
-                challenge(&evidence);
-                assert_eq!(pool(DATANET), (1_001, 0, 1), "{name}: frozen");
-                blocks(1);
-                assert_ok!(prove(&evidence));
-                assert_eq!(pool(DATANET), (900, 101, 0), "{name}: slashed once and thawed");
-                System::assert_last_event(
-                    Event::Proved {
-                        about: ABOUT,
-                        guilt,
-                        challenger: BOB,
-                        guilty: OWNER,
-                        lost: 400,
-                    }
-                    .into(),
-                );
-                assert_eq!(VersionBonds::<Test>::get(DATANET, 0).unwrap().void, Some(guilt));
-                assert!(!Datanets::is_usable(DATANET, 0), "{name}");
-                assert!(
-                    Datanets::version(DATANET, 0).is_some(),
-                    "what was trained on it is still known"
-                );
-                assert_eq!(owner - total(&OWNER), 400, "{name}");
-                assert_eq!(
-                    total(&BOB) - bob,
-                    100,
-                    "{name}: a quarter, and its own deposit back"
-                );
-                assert_eq!(total(&TREASURY), 300, "{name}");
-                assert_eq!((held(&OWNER), held(&BOB)), (0, 0), "{name}");
-            });
-            *caught.entry(name).or_default() += 1;
-        }
-    }
-    println!("caught on chain: {caught:?}");
-    assert_eq!(caught.len(), plants.len(), "some lie was never caught");
-}
-
-#[test]
-fn an_honest_publisher_should_lose_nothing_and_its_accuser_the_deposit() {
-    let mut refused = 0;
-    for seed in seeds(10) {
-        let world = World::new(seed, false);
-        let evidence = version_evidence(&world, 0);
-        let mut rng = Rng(seed);
-        with(&world, || {
-            for at in 0..40 {
-                let evidence = &evidence[rng.below(evidence.len() as u64) as usize];
-                let forged = flipped(evidence, rng.next()).unwrap_or_else(|| evidence.clone());
-                let evidence = if at % 2 == 0 { evidence.clone() } else { forged };
-                let before = total(&BOB);
-                System::set_block_number(2_000);
-                challenge(&evidence);
-                blocks(1);
-                assert_ok!(prove(&evidence));
-                assert_eq!(before - total(&BOB), CHALLENGE_DEPOSIT, "{evidence:?}");
-                refused += 1;
-            }
-            assert_eq!(pool(DATANET), (0, 0, 0), "thawed as often as frozen");
-            assert_eq!(held(&OWNER), VersionDeposit::get());
-            assert!(Datanets::is_usable(DATANET, 0));
-            blocks(VERSION_WINDOW);
-            assert_ok!(Datanets::free_version(signed(&ALICE), DATANET, 0));
-            assert_eq!(total(&OWNER), RICH);
-        });
-    }
-    println!("{refused} forged challenges refused");
 }
 
 /// A version that holds a record of `contribution`, with evidence that its registry decides.
@@ -296,7 +182,12 @@ fn a_version_should_have_as_many_challenges_as_it_may_and_no_more() {
 }
 
 /// A contribution of these contents.
-fn contribute(who: &AccountId, datanet: u64, contents: &[u8], reserved: u64) -> (u64, Grove<RecordLeaf>) {
+pub(super) fn contribute(
+    who: &AccountId,
+    datanet: u64,
+    contents: &[u8],
+    reserved: u64,
+) -> (u64, Grove<RecordLeaf>) {
     let leaves: Vec<RecordLeaf> = contents
         .iter()
         .map(|content| RecordLeaf {
@@ -317,7 +208,7 @@ fn contribute(who: &AccountId, datanet: u64, contents: &[u8], reserved: u64) -> 
     (crate::NextContribution::<Test>::get() - 1, records)
 }
 
-fn duplicate(
+pub(super) fn duplicate(
     first: &(u64, Grove<RecordLeaf>),
     at: usize,
     second: &(u64, Grove<RecordLeaf>),
@@ -332,7 +223,7 @@ fn duplicate(
 }
 
 /// Challenges and proves; whether the contribution is marked now.
-fn accuse(who: &AccountId, evidence: &Duplicate) -> bool {
+pub(super) fn accuse(who: &AccountId, evidence: &Duplicate) -> bool {
     let about = Disputed::Contribution(evidence.second);
     let commitment = duplicate_commitment(&who.clone().into(), &SALT, evidence);
     assert_ok!(Datanets::challenge(signed(who), about, commitment));

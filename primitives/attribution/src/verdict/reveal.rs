@@ -251,11 +251,11 @@ impl RevealFacts<'_> {
             }
             (Wanted::DrawQuery(n), Reveal::DrawQuery((shown, blocks))) => {
                 self.draw(*n, shown)?;
-                // A forfeited draw has no query; showing the draw answers the request.
-                shown
-                    .attribution
-                    .as_ref()
-                    .map_or(Some(()), |attribution| query(attribution, blocks))
+                match &shown.attribution {
+                    Some(attribution) => query(attribution, blocks),
+                    // A forfeited draw has no query; showing the draw, and nothing else, answers the request.
+                    None => blocks.is_empty().then_some(()),
+                }
             }
             (Wanted::Channel(n), Reveal::Channel(shown)) => leaf(*n, shown, &batch()?.channels),
             (Wanted::Part(n), Reveal::Part(shown)) => leaf(*n, shown, &self.credits?.parts),
@@ -271,7 +271,7 @@ impl RevealFacts<'_> {
                 let count = shown.leaf.suffixes.count;
                 let length = u64::from(*length).min(count.saturating_sub(*start));
                 if length == 0 {
-                    return Some(());
+                    return (range.leaves.is_empty() && range.path.is_empty()).then_some(());
                 }
                 let complete = range.start == *start && u64::try_from(range.leaves.len()).ok()? == length;
                 range
@@ -281,10 +281,12 @@ impl RevealFacts<'_> {
             }
             (Wanted::Count((shard, token)), Reveal::Count((shown, count))) => {
                 leaf(*shard, shown, &index()?.verbatim.shards)?;
-                if *token >= shown.leaf.counts.count {
-                    return Some(());
+                match shown.leaf.counts.count {
+                    0 => Some(()),
+                    // Beyond the vocabulary the shard is answer enough, beside any of its counts.
+                    counts if *token >= counts => count.verify(&shown.leaf.counts).map(|_| ()),
+                    _ => leaf(*token, count, &shown.leaf.counts),
                 }
-                leaf(*token, count, &shown.leaf.counts)
             }
             (Wanted::Record(n), Reveal::Record((shown, bytes))) => {
                 leaf(*n, shown, &self.contribution?.records)?;

@@ -723,11 +723,12 @@ pub fn reveal(world: &World, wanted: &Wanted) -> Option<Reveal> {
         )),
         Wanted::DrawQuery(n) => {
             let draw = draw(n)?;
-            let blocks = world
-                .answers
-                .get(draw.draw.leaf.receipt as usize)?
-                .query
-                .leaves(&world.rule)?;
+            let answer = world.answers.get(draw.draw.leaf.receipt as usize)?;
+            // A forfeited draw has none.
+            let blocks = draw
+                .attribution
+                .as_ref()
+                .map_or(Some(vec![]), |_| answer.query.leaves(&world.rule))?;
             Reveal::DrawQuery((draw, blocks))
         }
         Wanted::Channel(n) => Reveal::Channel(Grove::new(&world.settled.channels).open(n as usize)?),
