@@ -1,6 +1,6 @@
 //! Challenges of honest work, and requests for all of it: none costs whoever is honest anything.
 
-use super::{name, wanted, Row, Tally, FORGED};
+use super::{name, wanted, Row, Tally, FORGED, OF_BATCHES};
 use crate::{
     mock::*,
     tests::common::{
@@ -66,15 +66,7 @@ fn accuse(challenge: impl FnOnce() -> DispatchResult, prove: impl FnOnce() -> Di
 
 /// Challenges of honest batches, whole or sampled; half of them with a bit turned over.
 fn challenge_batches(what: &str, sampled: bool) {
-    let rows = [
-        Row::Score,
-        Row::LeftOut,
-        Row::Rules,
-        Row::Receipts,
-        Row::Credits,
-        Row::Spans,
-    ];
-    let mut tally = Tally::new(&rows, wanted(FORGED / 2));
+    let mut tally = Tally::new(&OF_BATCHES, wanted(FORGED / 2));
     tally.fill(what, |seed, tally| {
         let world = World::new(seed, sampled);
         let mut rng = Rng(seed);

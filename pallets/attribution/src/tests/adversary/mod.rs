@@ -37,6 +37,16 @@ enum Row {
     Recomputed,
 }
 
+/// The rows that judge batches by what they say themselves.
+const OF_BATCHES: [Row; 6] = [
+    Row::Score,
+    Row::LeftOut,
+    Row::Rules,
+    Row::Receipts,
+    Row::Credits,
+    Row::Spans,
+];
+
 impl From<Guilt> for Row {
     fn from(guilt: Guilt) -> Self {
         use Guilt::*;
