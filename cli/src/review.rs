@@ -5,7 +5,7 @@ use crate::{args, context::Context, public, wire::hex_of, worker::Worker, Error,
 use openledger_attribution::record::{RecordId, VersionLeaf};
 use openledger_chain::{ss58, Chain, Head};
 use openledger_content::Record;
-use openledger_influence::valuation::{review, Reason};
+use openledger_influence::valuation::{review, Reason, Reviewed};
 use serde_json::{json, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,15 +34,19 @@ pub(crate) async fn passed(
         None => BTreeMap::new(),
         Some(hash) => self_influences(chain, worker, hash).await?,
     };
-    let texts: Vec<(&str, &str)> = representatives
+    let reviewed: Vec<Reviewed<'_>> = representatives
         .iter()
-        .map(|(_, record)| record.question_and_answer())
+        .map(|(leaf, record)| {
+            let (question, answer) = record.question_and_answer();
+            Reviewed {
+                contributor: leaf.contributor,
+                question,
+                answer,
+                self_influence: influences.get(&leaf.record).copied(),
+            }
+        })
         .collect();
-    let influences: Vec<Option<u128>> = representatives
-        .iter()
-        .map(|(leaf, _)| influences.get(&leaf.record).copied())
-        .collect();
-    let held = review(&texts, &influences).map_err(|e| Error::other(e.to_string()))?;
+    let held = review(&reviewed);
     let mut kept: BTreeSet<RecordId> = command.keep.iter().copied().collect();
     let (mut left_out, mut shown) = (BTreeSet::new(), Vec::new());
     for found in held {
@@ -56,6 +60,15 @@ pub(crate) async fn passed(
         let why = match found.reason {
             Reason::Contradicts { value } => {
                 format!("its answer is unlike those to questions like its own (value {value:.4})")
+            }
+            Reason::AsksAgain { before } => {
+                let before = representatives.get(before).map(|(leaf, _)| leaf.record);
+                match before {
+                    Some(RecordId { contribution, index }) => {
+                        format!("its contributor answers this question in {contribution}:{index} too")
+                    }
+                    None => "its contributor answers this question twice".into(),
+                }
             }
             Reason::StandsOut { deviations } => {
                 format!("a model holds it by itself ({deviations:.1} deviations above the others)")

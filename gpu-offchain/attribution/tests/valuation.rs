@@ -4,7 +4,7 @@ mod common;
 
 use common::{seed, Rng};
 use openledger_content::{read_file, Record};
-use openledger_influence::valuation::{families, neighbour_values, outliers, review, Reason};
+use openledger_influence::valuation::{families, neighbour_values, outliers, review, Held, Reason, Reviewed};
 use std::path::Path;
 
 /// What a coalition gains: the definition, word by word.
@@ -117,6 +117,25 @@ fn copies_and_near_copies_are_one_family() {
     assert!(families([]).is_empty());
 }
 
+/// Reviews records of one contributor each.
+fn reviewed(records: &[(&str, &str)], influences: &[Option<u128>]) -> Vec<Held> {
+    assert_eq!(records.len(), influences.len());
+    let records: Vec<Reviewed<'_>> = (1u64..)
+        .zip(records.iter().zip(influences))
+        .map(|(who, ((question, answer), self_influence))| {
+            let mut contributor = [0; 32];
+            contributor[..8].copy_from_slice(&who.to_be_bytes());
+            Reviewed {
+                contributor,
+                question,
+                answer,
+                self_influence: *self_influence,
+            }
+        })
+        .collect();
+    review(&records)
+}
+
 #[test]
 fn an_answer_to_another_question_is_held_and_nothing_else() {
     let good = [
@@ -155,18 +174,46 @@ fn an_answer_to_another_question_is_held_and_nothing_else() {
         ("", "A text that answers nothing."),
         ("Why do cats purr?", "Nobody knows for certain."),
     ];
-    assert_eq!(review(&good, &[None; 10]).unwrap(), []);
+    assert_eq!(reviewed(&good, &[None; 10]), []);
     let mut wrong = good;
     wrong[0].1 = good[5].1;
-    let held = review(&wrong, &[None; 10]).unwrap();
+    let held = reviewed(&wrong, &[None; 10]);
     assert_eq!(held.iter().map(|held| held.record).collect::<Vec<_>>(), [0]);
     assert!(matches!(held[0].reason, Reason::Contradicts { value } if value < 0.0));
     // What a model holds by itself is held, whatever it says.
     let influences = [90, 100, 110, 95, 105, 100, 98, 102, 97, 100_000].map(Some);
-    let held = review(&good, &influences).unwrap();
+    let held = reviewed(&good, &influences);
     assert_eq!(held.iter().map(|held| held.record).collect::<Vec<_>>(), [9]);
     assert!(matches!(held[0].reason, Reason::StandsOut { deviations } if deviations > 3.0));
-    assert_eq!(review(&[], &[]).unwrap(), []);
+    assert_eq!(review(&[]), []);
+}
+
+#[test]
+fn an_answer_cut_into_pieces_is_held_but_for_the_first() {
+    let cut = [
+        ("How do I start a sourdough?", "Mix rye flour and warm water.", 1),
+        ("how do I start a sourdough", "Feed it for five days.", 1),
+        ("How do I start a sourdough?", "Take rye flour; water it.", 2),
+        ("How do I bake it?", "At 250 degrees.", 1),
+        ("", "A text that answers nothing.", 1),
+        ("", "Another one that does not.", 1),
+        ("How do I start a sourdough?", "Then it smells of apples.", 1),
+    ]
+    .map(|(question, answer, who)| Reviewed {
+        contributor: [who; 32],
+        question,
+        answer,
+        self_influence: None,
+    });
+    let again = [1, 6].map(|record| Held {
+        record,
+        reason: Reason::AsksAgain { before: 0 },
+    });
+    let held: Vec<Held> = review(&cut)
+        .into_iter()
+        .filter(|held| matches!(held.reason, Reason::AsksAgain { .. }))
+        .collect();
+    assert_eq!(held, again);
 }
 
 /// Three ways to ask one thing, and three to say one thing.
@@ -186,7 +233,7 @@ const WARMTH: [(&str, &str); 3] = [
 ];
 
 fn contradicting(records: &[(&str, &str)]) -> Vec<usize> {
-    let held = review(records, &vec![None; records.len()]).unwrap();
+    let held = reviewed(records, &vec![None; records.len()]);
     held.iter().map(|held| held.record).collect()
 }
 

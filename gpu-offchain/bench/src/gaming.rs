@@ -11,14 +11,14 @@
 #[allow(dead_code, reason = "every program uses what it needs of it")]
 mod lab;
 
-use anyhow::{Context, Result};
+use anyhow::{bail, Context, Result};
 use clap::Parser;
 use lab::{Lab, Row, Settings};
 use openledger_attribution::{fee::Mix, hash::Account, record::RecordId};
 use openledger_cli::args::{parse_mix, DEFAULT_MIX};
 use openledger_content::{version_leaves, Contribution, Record};
 use openledger_influence::{
-    valuation::{neighbour_values, outliers, record_values, review, words, Likeness},
+    valuation::{neighbour_values, outliers, record_values, review, words, Likeness, Reviewed},
     Sketcher,
 };
 use openledger_worker::{
@@ -49,6 +49,9 @@ struct Args {
     /// Prompts to ask, from the first; all by default
     #[arg(long)]
     prompts: Option<usize>,
+    /// An attack to measure, as the table names it; several times for several [default: all of them, and how mislabelled records are told]
+    #[arg(long)]
+    only: Vec<String>,
     /// Weights of influence, verbatim and retrieval in percent
     #[arg(long, default_value = DEFAULT_MIX, value_parser = parse_mix)]
     mix: Mix,
@@ -58,6 +61,8 @@ struct Args {
 const OWN: Account = [200; 32];
 /// One record in this many is the provider's.
 const ONE_IN: usize = 20;
+/// What is added to a seed for another one.
+const OTHER_SEED: u64 = 1_000;
 /// Copies beside each record.
 const COPIES: usize = 5;
 /// Entries of GradDot's list, as many as an index's.
@@ -296,6 +301,23 @@ impl Version {
         self.records.iter().map(Record::question_and_answer).collect()
     }
 
+    /// What `publish` holds of it.
+    fn held(&self, influences: &[Option<u128>]) -> Vec<usize> {
+        let records: Vec<Reviewed<'_>> = self
+            .questions_and_answers()
+            .into_iter()
+            .zip(&self.rows)
+            .zip(influences)
+            .map(|(((question, answer), row), self_influence)| Reviewed {
+                contributor: row.contributor,
+                question,
+                answer,
+                self_influence: *self_influence,
+            })
+            .collect();
+        review(&records).into_iter().map(|held| held.record).collect()
+    }
+
     /// What tells versions with the same training apart from others.
     fn identity(&self) -> Vec<(Account, [u8; 32])> {
         self.rows
@@ -463,6 +485,22 @@ fn main() -> Result<()> {
     }
     asked.truncate(args.prompts.unwrap_or(usize::MAX));
 
+    let wanted = |name: &str| args.only.is_empty() || args.only.iter().any(|only| only == name);
+    let none = World {
+        others: vec![],
+        own: vec![],
+    };
+    let names: Vec<&str> = attacks(&none, &mut Draws(0))
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect();
+    if let Some(unknown) = args.only.iter().find(|only| !names.contains(&only.as_str())) {
+        bail!(
+            "there is no attack `{unknown}`: --only takes one of {}",
+            names.join(", ")
+        );
+    }
+
     // Case -> method -> change against honest, draw by draw; and the shares.
     let mut cases: Vec<(String, Vec<(Shares, Shares)>)> = Vec::new();
     let mut told = Vec::new();
@@ -497,9 +535,12 @@ fn main() -> Result<()> {
         let loose = Version::new(&base, &world, false)?;
         let (fair, influences) = run(&honest)?;
         note("honest, families".into(), fair, fair);
+        // What another order of the same records changes is no attack's doing.
+        let (other, _) = measure(&base, &honest, &args, &asked, draw + OTHER_SEED)?;
+        note("honest, families, another seed".into(), other, fair);
         let (loosely, _) = run(&loose)?;
         note("honest, no families".into(), loosely, loosely);
-        let reviewed = held(&honest, &influences)?;
+        let reviewed = honest.held(&influences);
         eprintln!(
             "draw {draw}: of {} honest records {} are held",
             honest.rows.len(),
@@ -508,6 +549,9 @@ fn main() -> Result<()> {
         let (fair_held, _) = run(&honest.without(&reviewed))?;
         note("honest, families, held".into(), fair_held, fair);
         for (name, world) in attacks(&world, &mut draws) {
+            if !wanted(name) {
+                continue;
+            }
             let version = Version::new(&base, &world, true)?;
             let (shares, influences) = run(&version)?;
             note(format!("{name}, families"), shares, fair);
@@ -515,7 +559,7 @@ fn main() -> Result<()> {
                 let (shares, _) = run(&Version::new(&base, &world, false)?)?;
                 note(format!("{name}, no families"), shares, loosely);
             } else {
-                let reviewed = held(&version, &influences)?;
+                let reviewed = version.held(&influences);
                 let own = reviewed
                     .iter()
                     .filter(|n| version.rows[**n].contributor == OWN)
@@ -528,7 +572,9 @@ fn main() -> Result<()> {
                 note(format!("{name}, families, held"), shares, fair_held);
             }
         }
-        told.push(mislabelled(&base, &everything, &args, &mut draws, draw)?);
+        if args.only.is_empty() {
+            told.push(mislabelled(&base, &everything, &args, &mut draws, draw)?);
+        }
     }
     print(&args, &cases, &told);
     Ok(())
@@ -536,11 +582,6 @@ fn main() -> Result<()> {
 
 fn honest_own(version: &Version) -> usize {
     version.rows.iter().filter(|row| row.contributor == OWN).count()
-}
-
-fn held(version: &Version, influences: &[Option<u128>]) -> Result<Vec<usize>> {
-    let held = review(&version.questions_and_answers(), influences)?;
-    Ok(held.into_iter().map(|held| held.record).collect())
 }
 
 /// Each contributor's records; what they answer is the same in each third of a file.
@@ -640,7 +681,7 @@ fn mislabelled(
         .into_iter()
         .map(|influence| influence.map_or(0.0, |influence| influence as f64))
         .collect();
-    let against: Vec<f64> = record_values(&version.questions_and_answers())?
+    let against: Vec<f64> = record_values(&version.questions_and_answers())
         .into_iter()
         .map(|value| -value)
         .collect();
@@ -697,6 +738,9 @@ fn print(args: &Args, cases: &[(String, Vec<(Shares, Shares)>)], told: &[[f64; 3
             "| {name} | {} |",
             (0..METHODS.len()).map(cell).collect::<Vec<_>>().join(" | ")
         );
+    }
+    if told.is_empty() {
+        return;
     }
     println!("\n| 10 % of the records answer another question: how they are told | AUC |\n| --- | --- |");
     for (n, way) in ["self-influence", "value to the other records", "both, by rank"]

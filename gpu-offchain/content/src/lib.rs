@@ -60,7 +60,7 @@ pub use canonical::{canonical, is_canonical};
 pub use cid::{verify, Cid, Codec};
 pub use dag::{blocks, parts, Blocks, Ingested, StoredFile, LEAF, MAX_BLOCK, WIDTH};
 pub use error::{Error, Result};
-pub use family::{Families, Signature, BANDS, LIKENESS, PERMUTATIONS, ROWS};
+pub use family::{Families, Signature, BANDS, LIKENESS, PERMUTATIONS, ROWS, SHORT};
 pub use keys::{is_licensed, KeyRequest, Purpose};
 pub use marks::Shared;
 pub use proof::check_held;

@@ -5,7 +5,7 @@ mod common;
 
 use common::{seed, sentences, text, Rng};
 use openledger_attribution::record::RecordId;
-use openledger_content::{version_leaves, version_root, Contribution, Record, Signature, LIKENESS};
+use openledger_content::{version_leaves, version_root, Contribution, Families, Record, Signature, LIKENESS};
 
 fn record(text: &str) -> Record {
     Record::new(text).unwrap()
@@ -169,4 +169,57 @@ fn short_texts_are_alike_only_if_they_are_the_same() {
             "夏は夜。月のころはさらなり。闇もなほ、蛍の多く飛びちがひたる。"
         ) < LIKENESS
     );
+}
+
+/// The number of families that texts make.
+fn families(texts: &[&str]) -> usize {
+    let mut families = Families::default();
+    let numbers = texts.iter().map(|text| families.add(Signature::of(text)));
+    numbers.max().map_or(0, |last| last + 1)
+}
+
+#[test]
+fn one_word_makes_no_new_record_of_a_short_one() {
+    let mut rng = Rng(seed());
+    for count in 6..=40 {
+        for _ in 0..20 {
+            let words = text(&mut rng, count);
+            let original = words.join(" ");
+            let at = rng.below(count as u64) as usize;
+            let with = |change: &dyn Fn(&mut Vec<String>)| {
+                let mut changed = words.clone();
+                change(&mut changed);
+                changed.join(" ")
+            };
+            let changed = [
+                with(&|words| words[at] = "other-wise".into()),
+                with(&|words| words.insert(at, "other-wise".into())),
+                with(&|words| {
+                    let word = words.remove(at);
+                    words.push(word.to_uppercase());
+                }),
+            ];
+            for changed in &changed {
+                assert_eq!(families(&[&original, changed]), 1, "{original}\n{changed}");
+            }
+            // One word less than six is not enough to tell.
+            if count > 6 {
+                let less = with(&|words| drop(words.remove(at)));
+                assert_eq!(families(&[&original, &less]), 1, "{original}\n{less}");
+            }
+            // What is alike is compared with who came first, not with copies of it.
+            let mut far = words.clone();
+            for word in &mut far[..count / 2] {
+                word.insert_str(0, "quite");
+            }
+            assert_eq!(families(&[&original, &far.join(" ")]), 2, "{original}");
+        }
+    }
+    assert_eq!(families(&["bread is to be baked", "bread is to be frozen"]), 2);
+    let question = "What is the capital of";
+    let (france, peru) = (
+        format!("{question} France? Paris."),
+        format!("{question} Peru? Lima."),
+    );
+    assert_eq!(families(&[&france, &peru]), 2);
 }

@@ -14,4 +14,4 @@ pub use families::families;
 pub use likeness::{runs, words, Likeness};
 pub use neighbours::neighbour_values;
 pub use outliers::{outliers, Outlier};
-pub use review::{record_values, review, Held, Reason};
+pub use review::{record_values, review, Held, Reason, Reviewed};

@@ -1,7 +1,8 @@
 //! Which records wait for a person before a model is trained on them.
 
 use super::{outliers, words, Likeness};
-use crate::Result;
+use openledger_attribution::hash::Account;
+use std::collections::BTreeMap;
 
 /// Likeness of questions from which on their answers are compared. Higher ones miss paraphrases, and with them what is said
 /// against them (docs/results/lds.md).
@@ -18,6 +19,19 @@ const SHARE: f64 = 0.25;
 /// Robust deviations of the logarithm beyond which a self-influence is an outlier.
 const DEVIATIONS: f64 = 3.0;
 
+/// A record as it is reviewed.
+#[derive(Clone, Copy, Debug)]
+pub struct Reviewed<'a> {
+    /// Who brought it.
+    pub contributor: Account,
+    /// What is asked in it, nothing if nothing is.
+    pub question: &'a str,
+    /// What is answered.
+    pub answer: &'a str,
+    /// In an index of a model that has learned it: its sketch's squared norm.
+    pub self_influence: Option<u128>,
+}
+
 /// Why a record is held.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Reason {
@@ -25,6 +39,11 @@ pub enum Reason {
     Contradicts {
         /// Its value to the other records, below 0: see [`record_values`].
         value: f64,
+    },
+    /// Its contributor has answered that very question before: an answer cut into pieces looks so.
+    AsksAgain {
+        /// The position of the record that did.
+        before: usize,
     },
     /// A model that learned it holds it by itself: nothing else supports it.
     StandsOut {
@@ -50,7 +69,7 @@ pub struct Held {
 ///
 /// The words count, not what they mean: who answers "forty" where others say "thirty-five", and nothing else differs, is not told.
 /// Time grows with the square of the records.
-pub fn record_values(records: &[(&str, &str)]) -> Result<Vec<f64>> {
+pub fn record_values(records: &[(&str, &str)]) -> Vec<f64> {
     let questions = Likeness::new(records.iter().map(|(question, _)| *question), words);
     let answers = Likeness::new(records.iter().map(|(_, answer)| *answer), words);
     let mut values = vec![0.0; records.len()];
@@ -72,31 +91,51 @@ pub fn record_values(records: &[(&str, &str)]) -> Result<Vec<f64>> {
             values[other] += weight * (gain - due);
         }
     }
-    Ok(values)
+    values
 }
 
-/// Reviews records: those of negative value, see [`record_values`], and those that stand out are held. Sorted by record, each once.
-///
-/// `self_influences` are those of an index of a model that has learned them, none for records that it has not.
-pub fn review(records: &[(&str, &str)], self_influences: &[Option<u128>]) -> Result<Vec<Held>> {
-    let values = record_values(records)?;
-    let contradicting = values.iter().enumerate().filter(|(_, value)| **value < 0.0);
-    let mut held: Vec<Held> = contradicting
-        .map(|(record, value)| Held {
-            record,
-            reason: Reason::Contradicts { value: *value },
-        })
+/// Reviews records: those of negative value (see [`record_values`]), those that ask what their contributor has answered before, word
+/// for word, and those that stand out are held. Sorted by record, each once, for the first of these reasons.
+pub fn review(records: &[Reviewed<'_>]) -> Vec<Held> {
+    let texts: Vec<(&str, &str)> = records
+        .iter()
+        .map(|record| (record.question, record.answer))
         .collect();
-    let standing_out = outliers(self_influences, DEVIATIONS)
+    let contradicting = record_values(&texts)
         .into_iter()
-        .map(|outlier| Held {
-            record: outlier.row,
-            reason: Reason::StandsOut {
-                deviations: outlier.deviations,
-            },
-        });
-    held.extend(standing_out);
-    held.sort_by_key(|held| held.record);
-    held.dedup_by_key(|held| held.record);
-    Ok(held)
+        .enumerate()
+        .filter(|(_, value)| *value < 0.0)
+        .map(|(record, value)| (record, Reason::Contradicts { value }));
+    let again = asked_again(records)
+        .into_iter()
+        .map(|(record, before)| (record, Reason::AsksAgain { before }));
+    let influences: Vec<Option<u128>> = records.iter().map(|record| record.self_influence).collect();
+    let standing_out = outliers(&influences, DEVIATIONS)
+        .into_iter()
+        .map(|outlier| (outlier.row, outlier.deviations))
+        .map(|(record, deviations)| (record, Reason::StandsOut { deviations }));
+    let mut held: BTreeMap<usize, Reason> = BTreeMap::new();
+    for (record, reason) in contradicting.chain(again).chain(standing_out) {
+        held.entry(record).or_insert(reason);
+    }
+    held.into_iter()
+        .map(|(record, reason)| Held { record, reason })
+        .collect()
+}
+
+/// Records whose question their contributor asked in an earlier one, with that.
+fn asked_again(records: &[Reviewed<'_>]) -> Vec<(usize, usize)> {
+    let mut first: BTreeMap<(Account, Vec<String>), usize> = BTreeMap::new();
+    let mut again = Vec::new();
+    for (at, record) in records.iter().enumerate() {
+        let question = words(record.question);
+        if question.is_empty() {
+            continue;
+        }
+        let before = *first.entry((record.contributor, question)).or_insert(at);
+        if before != at {
+            again.push((at, before));
+        }
+    }
+    again
 }
