@@ -116,6 +116,9 @@ cuda-kernels: ## Compile every CUDA kernel for every architecture, no GPU needed
 cuda-emulate: ## Run every CUDA kernel on the CPU beside a naive computation, no GPU needed
 	@scripts/cuda-emulate.sh
 
+cuda-driver: ## Run the CUDA backend's checks on a stand-in for the driver that computes on the CPU, no GPU needed
+	@$(ENV); scripts/cuda-driver.sh $(CARGO_TARGET_DIR)/release/openledger-bench-gpu --pairs 2000
+
 bench-gpu: ## Build the program that checks and measures the CUDA backend on a GPU machine (gpu-offchain/bench/gpu/README.md)
 	@cargo build --release --locked --manifest-path gpu-offchain/Cargo.toml -p openledger-backend-cuda --bin openledger-bench-gpu
 	@mkdir -p $(CARGO_TARGET_DIR)/bench-gpu

@@ -33,6 +33,7 @@ stage "lints, off-chain" offchain clippy --release --workspace --all-targets --l
 stage "lints" cargo clippy --release --workspace --all-targets --locked --quiet -- -D warnings
 stage "CUDA kernels compiled" scripts/cuda-kernels.sh --check
 stage "CUDA kernels emulated" scripts/cuda-emulate.sh
+stage "CUDA backend on a stand-in for the driver" scripts/cuda-driver.sh "$CARGO_TARGET_DIR/release/openledger-bench-gpu" --pairs 2000
 stage "network harness" scripts/net.sh self-test
 stage "chain specifications" scripts/chain-specs.sh --check
 stage "clients" scripts/clients.sh

@@ -157,7 +157,7 @@ pub enum Datanet {
         contribution: u64,
     },
     /// Publish a version: all accepted contributions, with their families of near-duplicates. Records whose answers contradict those to
-    /// like questions are held: they are shown, and left out until somebody has looked at them
+    /// like questions, or that answer one question again, are held: they are shown, and left out until somebody has looked at them
     Publish(Publish),
 }
 

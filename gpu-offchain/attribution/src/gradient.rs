@@ -287,6 +287,41 @@ impl GradientBuilder<'_> {
         Ok(())
     }
 
+    /// Adds to a LoRA module what somebody else has summed over tokens, see [`Self::add`]: `first` is Σ (Bᵀδ) xᵀ, [rank, d_in], and
+    /// `second` Σ δ (A x)ᵀ, [d_out, rank], both times the module's scale.
+    ///
+    /// Errors: no such module, one that is no LoRA module, other sizes.
+    pub fn add_sums(&mut self, module: usize, first: &[f32], second: &[f32]) -> Result<()> {
+        let count = self.sketcher.modules.len() as u64;
+        let spec = self.sketcher.modules.get(module);
+        let (Some(spec), Some(sums)) = (spec, self.sums.get_mut(module)) else {
+            return Err(Error::NoSuch {
+                kind: "module",
+                index: module as u64,
+                count,
+            });
+        };
+        if first.len() != sums.first.len() || second.len() != sums.second.len() || second.is_empty() {
+            return Err(Error::Shape {
+                module: spec.name.clone(),
+                what: format!(
+                    "sums of {} and {} numbers: expected {} and {}, of a LoRA module",
+                    first.len(),
+                    second.len(),
+                    sums.first.len(),
+                    sums.second.len()
+                ),
+            });
+        }
+        for (to, from) in sums.first.iter_mut().zip(first) {
+            *to += f64::from(*from);
+        }
+        for (to, from) in sums.second.iter_mut().zip(second) {
+            *to += f64::from(*from);
+        }
+        Ok(())
+    }
+
     /// The gradient.
     pub fn finish(self) -> Gradient {
         let mut lanes = Vec::with_capacity(self.sketcher.layout.lanes() as usize);

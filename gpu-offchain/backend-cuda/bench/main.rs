@@ -36,24 +36,31 @@ struct Cli {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let open = |mode| {
+    let open = |mode, graphs| {
         Cuda::open(Options {
             ordinal: cli.device,
             mode,
-            tf32: false,
+            graphs,
             cache: cli.cache.clone(),
+            ..Options::default()
         })
     };
-    let fast = match open(Mode::Fast) {
+    let fast = match open(Mode::Fast, true) {
         Ok(fast) => fast,
         Err(error) => {
             println!("{error}");
             return ExitCode::from(if error.is_final() { 3 } else { 1 });
         }
     };
-    match open(Mode::Verifiable)
-        .map_err(anyhow::Error::from)
-        .and_then(|exact| run(&cli, &fast, &exact))
+    let others = || {
+        Ok::<_, anyhow::Error>((
+            open(Mode::Verifiable, true)?,
+            open(Mode::Fast, false)?,
+            open(Mode::Verifiable, false)?,
+        ))
+    };
+    match others()
+        .and_then(|(exact, fast_plain, exact_plain)| run(&cli, (&fast, &fast_plain), (&exact, &exact_plain)))
     {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -64,7 +71,12 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: &Cli, fast: &Cuda, exact: &Cuda) -> anyhow::Result<bool> {
+/// Each of the two with and without graphs.
+fn run(
+    cli: &Cli,
+    (fast, fast_plain): (&Cuda, &Cuda),
+    (exact, exact_plain): (&Cuda, &Cuda),
+) -> anyhow::Result<bool> {
     let about = fast.about();
     println!(
         "{} {}, NVRTC {}, cuBLAS {}, {} of {} MiB free, seed {}",
@@ -84,12 +96,23 @@ fn run(cli: &Cli, fast: &Cuda, exact: &Cuda) -> anyhow::Result<bool> {
     checks::pages(&mut report, fast, "fast", cli.seed)?;
     checks::pages(&mut report, exact, "verifiable", cli.seed)?;
     checks::same_bits_in_any_batch(&mut report, exact, cli.seed)?;
+    checks::steps(&mut report, (fast, fast_plain), "fast", cli.seed)?;
+    checks::steps(&mut report, (exact, exact_plain), "verifiable", cli.seed)?;
+    checks::sketches(&mut report, fast, "fast", cli.seed)?;
+    checks::sketches(&mut report, exact, "verifiable", cli.seed)?;
+    checks::learning(&mut report, fast, "fast", cli.seed)?;
+    checks::learning(&mut report, exact, "verifiable", cli.seed)?;
+    checks::beside(&mut report, fast, cli.seed)?;
     checks::refusals(&mut report, fast);
     checks::scores(&mut report, fast, cli.seed, cli.pairs)?;
     println!("{} checks, {} failed", report.checks, report.failed);
     if report.failed == 0 {
         if let Some(path) = &cli.measure {
-            measure::all(path, fast, exact, cli.layers)?;
+            measure::all(
+                path,
+                [("fast", fast, fast_plain), ("verifiable", exact, exact_plain)],
+                cli.layers,
+            )?;
         }
     }
     Ok(report.failed == 0)

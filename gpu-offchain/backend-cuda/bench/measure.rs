@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,9 +10,12 @@ use std::time::Instant;
 use openledger_backend_cuda::{Buf, Cuda, Scorer};
 use openledger_engine::backend::{Backend, LoraPair, PagedSegment};
 use openledger_engine::sampler::Draw;
-use openledger_engine::{forward, Batch, DeviceAdapter, KvCache, Net};
+use openledger_engine::{
+    forward, Batch, Budgets, DeviceAdapter, Engine, KvCache, Model, Net, Params, Request, Sequence,
+};
 use openledger_influence::{LaneMatrix, ScoreBackend};
-use openledger_model::{BaseModel, ModelConfig, Target};
+use openledger_model::{Adapter, BaseModel, Example, LoraModule, ModelConfig, Target};
+use openledger_trainer::{train_lora, LoraConfig, TrainConfig};
 use serde_json::json;
 
 use anyhow::Context;
@@ -32,8 +36,9 @@ fn median(mut x: Vec<f64>) -> f64 {
     x[x.len() / 2]
 }
 
-/// Everything, one JSON object a line.
-pub(crate) fn all(path: &Path, fast: &Cuda, exact: &Cuda, layers: usize) -> anyhow::Result<()> {
+/// Everything, one JSON object a line; of every mode its name, and the device with and without graphs.
+pub(crate) fn all(path: &Path, modes: [(&str, &Cuda, &Cuda); 2], layers: usize) -> anyhow::Result<()> {
+    let [(_, fast, _), _] = modes;
     let mut file = File::create(path)?;
     let about = fast.about();
     let mut line = |value: serde_json::Value| -> anyhow::Result<()> {
@@ -48,7 +53,7 @@ pub(crate) fn all(path: &Path, fast: &Cuda, exact: &Cuda, layers: usize) -> anyh
     line(scoring(fast, copy)?)?;
     let base = random_base(layers)?;
     let mut base_64 = 0.0;
-    for (mode, cuda) in [("fast", fast), ("verifiable", exact)] {
+    for (mode, cuda, plain) in modes {
         let small = quantised(cuda, &base)?;
         let weights: usize = bytes_read(&small);
         for batch in [1, 64] {
@@ -76,10 +81,42 @@ pub(crate) fn all(path: &Path, fast: &Cuda, exact: &Cuda, layers: usize) -> anyh
                 "of_roofline": roofline / seconds, "of_base_64": if batch == 64 { Some(base_64 / seconds) } else { None },
             }))?;
         }
-        let seconds = prompt(&net, &adapters[..1])?;
+        drop(adapters);
+        let stats = cuda.steps();
+        line(
+            json!({"what": "graphs", "mode": mode, "made": stats.graphs, "replayed": stats.replayed, "single": stats.single}),
+        )?;
+        let net_plain = halved(plain, &base)?;
+        for batch in [1, 64] {
+            let (as_graph, single) = (decode(&net, batch, &[])?, decode(&net_plain, batch, &[])?);
+            line(json!({
+                "what": "decode, one operation after another", "mode": mode, "batch": batch, "adapters": 0,
+                "tokens_per_second": batch as f64 / single, "of_graphs": as_graph / single,
+            }))?;
+        }
+        drop(net_plain);
+        let one = [adapter(cuda, net.config(), 0)];
+        let seconds = prompt(&net, &one)?;
         line(
             json!({"what": "prompt", "mode": mode, "tokens": 2048, "adapters": 1, "tokens_per_second": 2048.0 / seconds}),
         )?;
+        drop(one);
+        let (sequences, length) = (4, 512);
+        let seconds = training(&net, sequences, length)?;
+        line(json!({
+            "what": "training", "mode": mode, "sequences": sequences, "length": length,
+            "tokens_per_second": (sequences * length) as f64 / seconds,
+        }))?;
+        if mode == "fast" {
+            let mut of = None;
+            for (registered, seconds) in registered(&net)? {
+                let few = *of.get_or_insert(seconds);
+                line(json!({
+                    "what": "engine", "batch": 64, "adapters": 64, "registered": registered, "tokens_per_second": 64.0 / seconds,
+                    "of_few": few / seconds,
+                }))?;
+            }
+        }
     }
     Ok(())
 }
@@ -268,6 +305,107 @@ fn decode(net: &Net<Cuda>, batch: usize, adapters: &[DeviceAdapter<Buf>]) -> any
         }
     }
     Ok(median(seconds))
+}
+
+/// Seconds of a step of LoRA training.
+fn training(net: &Net<Cuda>, sequences: usize, length: usize) -> anyhow::Result<f64> {
+    let vocab = net.config().vocab_size as u32;
+    let examples: Vec<Example> = (0..sequences as u32)
+        .map(|i| {
+            Example::whole(
+                (0..=length as u32)
+                    .map(|t| (t * 7_919 + i * 104_729) % vocab)
+                    .collect(),
+            )
+        })
+        .collect();
+    let lora = LoraConfig {
+        rank: RANK,
+        alpha: 2.0 * RANK as f64,
+        targets: Target::ALL.to_vec(),
+    };
+    let config = TrainConfig {
+        epochs: TIMES + 2,
+        batch_tokens: 1 << 20,
+        noise: 0.0,
+        ..TrainConfig::default()
+    };
+    let (mut last, mut seconds) = (Instant::now(), Vec::new());
+    train_lora(net, &examples, &[], &lora, &config, &mut |_| {
+        seconds.push(last.elapsed().as_secs_f64());
+        last = Instant::now();
+        ControlFlow::Continue(())
+    })?;
+    Ok(median(seconds.split_off(2)))
+}
+
+/// Seconds a step of 64 sequences with an adapter each through the engine, by how many adapters are registered.
+fn registered(net: &Arc<Net<Cuda>>) -> anyhow::Result<Vec<(usize, f64)>> {
+    const ACTIVE: usize = 64;
+    let engine = Engine::with_capacity(net.clone(), ACTIVE * (PROMPT + STEPS + PAGE));
+    engine.share_prefixes(false);
+    let config = net.config();
+    for n in 0..ACTIVE {
+        let random = values(RANK * config.intermediate_size, n as u64, 1);
+        let modules = (0..config.num_layers).flat_map(|layer| {
+            let random = &random;
+            Target::ALL.map(move |target| {
+                let (d_out, d_in) = config.module_shape(target);
+                LoraModule {
+                    layer,
+                    target,
+                    rank: RANK,
+                    scale: 0.01,
+                    d_in,
+                    d_out,
+                    a: random[..RANK * d_in].to_vec(),
+                    b: random[..RANK * d_out].to_vec(),
+                }
+            })
+        });
+        let adapter = Adapter::new(RANK, 1.0, modules.collect(), None)?;
+        engine.set_budgets(Budgets {
+            device: (ACTIVE + 1) * adapter.bytes(),
+            ..Budgets::default()
+        });
+        engine.register(&format!("a{n}"), &adapter)?;
+    }
+    let mut all = Vec::new();
+    for count in [ACTIVE, 2_000] {
+        for n in ACTIVE..count {
+            // Nobody asks for these: they are names with a hash.
+            let mut hash = [7; 32];
+            hash[..8].copy_from_slice(&(n as u64).to_le_bytes());
+            engine.register_folder(&format!("idle{n}"), hash, Path::new("nobody-asks"));
+        }
+        let request = |n: usize| Request {
+            model: Model::Adapter(format!("a{n}")),
+            prompt: (0..PROMPT)
+                .map(|t| ((t * 7_919 + n * 104_729) % config.vocab_size) as u32)
+                .collect(),
+            params: Params {
+                max_tokens: STEPS + 1,
+                ..Params::default()
+            },
+        };
+        let mut seconds = Vec::new();
+        for time in 0..TIMES + 2 {
+            let mut sequences: Vec<Sequence<Cuda>> = (0..ACTIVE)
+                .map(|n| engine.start(&request(n)))
+                .collect::<Result<_, _>>()?;
+            // The prompts, and the first token.
+            engine.step(&mut sequences.iter_mut().collect::<Vec<_>>())?;
+            let start = Instant::now();
+            for _ in 0..STEPS {
+                engine.step(&mut sequences.iter_mut().collect::<Vec<_>>())?;
+            }
+            if time >= 2 {
+                seconds.push(start.elapsed().as_secs_f64() / STEPS as f64);
+            }
+        }
+        all.push((count, median(seconds)));
+    }
+    Ok(all)
 }
 
 /// Seconds for a prompt of 2,048 tokens with an adapter.

@@ -1,96 +1,258 @@
 // The kernels' machine on the CPU: enough of CUDA to run them as they are, slowly. A block's threads are fibers of one thread that take
 // turns; at a barrier or an exchange within a warp each waits for the others. It finds wrong indices and wrong arithmetic, and with the
 // address sanitiser accesses outside of buffers; it does not find every race, and says nothing of speed.
+#pragma once
 
-#include <ucontext.h>
+#include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <vector>
-#include <functional>
-#include <algorithm>
+#include <sys/mman.h>
+// Where there is no switch written for it, and under the sanitiser, which has to know of stacks.
+#if !defined(__x86_64__) || defined(__SANITIZE_ADDRESS__)
+#define SLOW_SWITCH
+#include <ucontext.h>
+#endif
 struct Dim {
     int x = 1, y = 1, z = 1;
 };
-// Threads that came; the generation changes when all have.
-struct Barrier {
-    int count = 0, gen = 0;
-};
-struct Fiber {
-    ucontext_t context;
-    std::vector<char> stack;
-    bool done;
-    Dim tid;
-};
-static std::vector<Fiber> fibers;
-static int current, alive;
+static Dim blockIdx, blockDim, gridDim, threadIdx{0, 0, 0};
 static const bool backwards = getenv("BACKWARDS");
-static ucontext_t scheduler;
-static Dim blockIdx, blockDim, gridDim;
-static Barrier block_barrier;
-static Barrier warp_barriers[32];
-static int warp_alive[32];
-static unsigned long long exchanged[32][32][8];
-#define threadIdx (fibers[current].tid)
-static void pause() {
-    int me = current;
-    swapcontext(&fibers[me].context, &scheduler);
+
+// One fiber's place to go on: what a call must keep lies on its own stack.
+struct Context {
+#ifdef SLOW_SWITCH
+    ucontext_t kept;
+#else
+    void* top;
+#endif
+};
+static void fiber_main();
+#ifdef SLOW_SWITCH
+static void go(Context& from, Context& to) {
+    swapcontext(&from.kept, &to.kept);
 }
-// Lets the threads of a barrier go on once as many have come as are still running.
-static void release(Barrier& b, int n) {
-    if (n && b.count >= n) {
-        b.count = 0;
-        b.gen++;
+static void prepare(Context& c, char* stack, size_t bytes) {
+    getcontext(&c.kept);
+    c.kept.uc_stack.ss_sp = stack;
+    c.kept.uc_stack.ss_size = bytes;
+    c.kept.uc_link = nullptr;
+    makecontext(&c.kept, fiber_main, 0);
+}
+#else
+// swapcontext asks the system for the signal mask at every switch, which is most of what a barrier takes.
+extern "C" __attribute__((visibility("hidden"))) void emulation_go(void** from, void* to);
+asm(R"(
+    .text
+    .hidden emulation_go
+    .globl emulation_go
+    .type emulation_go, @function
+emulation_go:
+    pushq %rbp
+    pushq %rbx
+    pushq %r12
+    pushq %r13
+    pushq %r14
+    pushq %r15
+    movq %rsp, (%rdi)
+    movq %rsi, %rsp
+    popq %r15
+    popq %r14
+    popq %r13
+    popq %r12
+    popq %rbx
+    popq %rbp
+    ret
+    .size emulation_go, .-emulation_go
+)");
+static void go(Context& from, Context& to) {
+    emulation_go(&from.top, to.top);
+}
+static void prepare(Context& c, char* stack, size_t bytes) {
+    // The six registers, the function to return into, and its own return address, which is never used.
+    void** top = (void**)((size_t)(stack + bytes) & ~(size_t)15) - 8;
+    memset(top, 0, 64);
+    top[6] = (void*)fiber_main;
+    c.top = top;
+}
+#endif
+
+// Fibers are kept from block to block. One runs threads that never wait one after another; a thread that waits holds its own.
+struct Fiber {
+    Context context;
+};
+static std::vector<Fiber*> idle;
+static Fiber* running;
+static Context scheduler;
+static const size_t STACK = 64 << 10;
+static Fiber* fiber() {
+    if (!idle.empty()) {
+        Fiber* f = idle.back();
+        idle.pop_back();
+        return f;
     }
+    static size_t made = 0;
+    // The lowest page stays closed, so that a stack that grows too far is noticed. Tops lie eleven cache lines further in each page than in the
+    // one before, or a warp's would all share the same few places of the cache.
+    char* stack = (char*)mmap(nullptr, STACK + 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (stack == MAP_FAILED)
+        abort();
+    mprotect(stack, 4096, PROT_NONE);
+    Fiber* f = new Fiber;
+    prepare(f->context, stack + 4096, STACK + 4096 - made++ * 704 % 4096);
+    return f;
 }
-static void arrive(Barrier& b, int& n) {
-    int g = b.gen;
-    ++b.count;
-    release(b, n);
-    while (b.gen == g)
-        pause();
-}
-static void __syncthreads() {
-    arrive(block_barrier, alive);
-}
+
+// Threads by warp, a bit a lane.
+static const int WARPS = 32;
+static unsigned ready[WARPS], started[WARPS], at_warp[WARPS], at_block[WARPS], present[WARPS];
+static unsigned ready_warps;
+static int alive, arrived;
+static Fiber* fiber_of[WARPS * 32];
+static unsigned exchanges[WARPS * 32];
+static void (*body)(void*);
+static void* body_data;
+// What happens where the threads that are left wait for each other for ever.
+static void (*stuck)() = [] {
+    printf("FAIL threads wait for others that never come\n");
+    exit(1);
+};
+
 static int warp_of() {
     return threadIdx.x >> 5;
 }
 static int lane_of() {
     return threadIdx.x & 31;
 }
-static void sync_warp() {
-    arrive(warp_barriers[warp_of()], warp_alive[warp_of()]);
+static int lowest(unsigned bits, int from) {
+    unsigned above = bits & (~0u << from);
+    return __builtin_ctz(above ? above : bits);
 }
+static int highest(unsigned bits, int from) {
+    unsigned below = bits & (~0u >> (31 - from));
+    return 31 - __builtin_clz(below ? below : bits);
+}
+// The thread whose turn it is: of the same warp while one can run. A barrier that is missing shows in one of the two orders.
+static inline __attribute__((always_inline)) int choose() {
+    if (!ready_warps)
+        stuck();
+    int w = warp_of(), l = lane_of();
+    if (!ready[w]) {
+        w = backwards ? highest(ready_warps, w) : lowest(ready_warps, w);
+        l = backwards ? 31 : 0;
+    }
+    l = backwards ? highest(ready[w], l) : lowest(ready[w], l);
+    ready[w] &= ~(1u << l);
+    if (!ready[w])
+        ready_warps &= ~(1u << w);
+    return w * 32 + l;
+}
+static void wake(int w, unsigned lanes) {
+    ready[w] |= lanes;
+    if (lanes)
+        ready_warps |= 1u << w;
+}
+static void wait() {
+    Fiber* own = fiber_of[threadIdx.x] = running;
+    int next = choose();
+    threadIdx.x = next;
+    unsigned bit = 1u << (next & 31);
+    if (started[next >> 5] & bit) {
+        running = fiber_of[next];
+    } else {
+        started[next >> 5] |= bit;
+        running = fiber();
+    }
+    go(own->context, running->context);
+}
+static void open_block() {
+    arrived = 0;
+    for (int w = 0; w < WARPS; w++) {
+        unsigned lanes = at_block[w];
+        at_block[w] = 0;
+        wake(w, lanes);
+    }
+}
+static void __syncthreads() {
+    if (++arrived == alive)
+        return open_block();
+    at_block[warp_of()] |= 1u << lane_of();
+    wait();
+}
+// Waits for all lanes of the warp; the one that comes last does `last` for all of them.
+template <class F>
+static void meet(F last) {
+    int w = warp_of();
+    unsigned own = 1u << lane_of();
+    if ((at_warp[w] | own) == present[w]) {
+        last();
+        unsigned lanes = at_warp[w];
+        at_warp[w] = 0;
+        wake(w, lanes);
+    } else {
+        at_warp[w] |= own;
+        wait();
+    }
+}
+// Every other exchange has other places, so that none is written to before everybody has read it: who writes there again has met all others
+// in between.
+static unsigned turn() {
+    return exchanges[threadIdx.x]++ & 1;
+}
+static unsigned long long exchanged[2][WARPS][32];
 template <class T>
 T __shfl_xor_sync(unsigned, T v, int m) {
     int w = warp_of(), l = lane_of();
-    memcpy(exchanged[w][l], &v, sizeof v);
-    sync_warp();
+    auto& places = exchanged[turn()][w];
+    memcpy(&places[l], &v, sizeof v);
+    meet([] {});
     T r;
-    memcpy(&r, exchanged[w][l ^ m], sizeof r);
-    sync_warp();
+    memcpy(&r, &places[l ^ m], sizeof r);
     return r;
 }
-static std::function<void()> body;
-static void thread_main() {
-    body();
-    fibers[current].done = true;
-    alive--;
-    int w = fibers[current].tid.x >> 5;
-    warp_alive[w]--;
-    release(block_barrier, alive);
-    release(warp_barriers[w], warp_alive[w]);
-    swapcontext(&fibers[current].context, &scheduler);
+static void fiber_main() {
+    for (;;) {
+        body(body_data);
+        int w = warp_of();
+        present[w] &= ~(1u << lane_of());
+        if (--alive && arrived == alive)
+            open_block();
+        if (at_warp[w] && at_warp[w] == present[w]) {
+            unsigned lanes = at_warp[w];
+            at_warp[w] = 0;
+            wake(w, lanes);
+        }
+        Fiber* own = running;
+        Context* to = &scheduler;
+        if (alive) {
+            int next = threadIdx.x = choose();
+            unsigned bit = 1u << (next & 31);
+            if (!(started[next >> 5] & bit)) {
+                started[next >> 5] |= bit;
+                continue;
+            }
+            running = fiber_of[next];
+            to = &running->context;
+        }
+        idle.push_back(own);
+        go(own->context, *to);
+    }
 }
+
+// Dynamic shared memory: its bytes, and how many of them are filled with NaN before each block.
+static char dynamic_default[131072] __attribute__((aligned(16)));
+static char* dynamic_shared = dynamic_default;
+static size_t dynamic_bytes = 0;
+
 // Runs a kernel, block after block.
-static void launch(Dim grid, int threads, std::function<void()> f) {
-    body = f;
+template <class F>
+static void launch(Dim grid, int threads, F f) {
+    body_data = &f;
+    body = [](void* f) { (*(F*)f)(); };
     gridDim = grid;
     blockDim.x = threads;
-    if ((int)fibers.size() < threads)
-        fibers.resize(threads);
     for (int z = 0; z < grid.z; z++)
         for (int y = 0; y < grid.y; y++)
             for (int x = 0; x < grid.x; x++) {
@@ -98,37 +260,21 @@ static void launch(Dim grid, int threads, std::function<void()> f) {
                 blockIdx.y = y;
                 blockIdx.z = z;
                 alive = threads;
-                block_barrier = Barrier();
-                for (int i = 0; i < 32; i++) {
-                    warp_barriers[i] = Barrier();
-                    warp_alive[i] = 0;
+                arrived = 0;
+                memset(dynamic_shared, 0xff, dynamic_bytes);
+                for (int w = 0; w < WARPS; w++) {
+                    int lanes = std::min(std::max(threads - 32 * w, 0), 32);
+                    ready[w] = 0;
+                    present[w] = lanes ? ~0u >> (32 - lanes) : 0;
+                    at_warp[w] = at_block[w] = started[w] = 0;
+                    wake(w, present[w]);
                 }
-                for (int t = 0; t < threads; t++) {
-                    auto& f = fibers[t];
-                    f.stack.resize(65536);
-                    f.done = false;
-                    f.tid.x = t;
-                    f.tid.y = f.tid.z = 0;
-                    warp_alive[t >> 5]++;
-                    getcontext(&f.context);
-                    f.context.uc_stack.ss_sp = f.stack.data();
-                    f.context.uc_stack.ss_size = f.stack.size();
-                    f.context.uc_link = &scheduler;
-                    makecontext(&f.context, thread_main, 0);
-                }
-                int left = threads;
-                while (left) {
-                    left = 0;
-                    for (int turn = 0; turn < threads; turn++) {
-                        // A barrier that is missing shows in one of the two orders.
-                        int t = backwards ? threads - 1 - turn : turn;
-                        if (fibers[t].done)
-                            continue;
-                        current = t;
-                        swapcontext(&scheduler, &fibers[t].context);
-                        left += !fibers[t].done;
-                    }
-                }
+                memset(exchanges, 0, threads * sizeof *exchanges);
+                threadIdx.x = backwards ? threads - 1 : 0;
+                threadIdx.x = choose();
+                started[warp_of()] |= 1u << lane_of();
+                running = fiber();
+                go(scheduler, running->context);
             }
 }
 #define __global__
@@ -191,29 +337,41 @@ T __ldcs(const T* p) {
 }
 using std::max;
 using std::min;
-// The tensor cores' product of 16 x 16 and 16 x 8 numbers, with the layout of fragments that PTX documents.
-static float fragments_a[32][32][8], fragments_b[32][32][4];
+// The tensor cores' product of 16 x 16 and 16 x 8 numbers, with the layout of fragments that PTX documents; each sum one term after another.
+struct Fragments {
+    // Pairs of bf16 as they come; B turned, so that a row is what one term of A meets.
+    unsigned a[16][8];
+    float b[16][8], c[16][8];
+};
+static Fragments fragments[2][WARPS];
 static void emulated_mma(float* c, const unsigned* a, const unsigned* b) {
-    int w = warp_of(), l = lane_of();
-    for (int i = 0; i < 4; i++) {
-        fragments_a[w][l][2 * i] = __uint_as_float(a[i] << 16);
-        fragments_a[w][l][2 * i + 1] = __uint_as_float(a[i] & 0xffff0000u);
-    }
+    Fragments& all = fragments[turn()][warp_of()];
+    int g = lane_of() >> 2, q = lane_of() & 3;
+    for (int i = 0; i < 4; i++)
+        all.a[g + i % 2 * 8][q + i / 2 * 4] = a[i];
     for (int i = 0; i < 2; i++) {
-        fragments_b[w][l][2 * i] = __uint_as_float(b[i] << 16);
-        fragments_b[w][l][2 * i + 1] = __uint_as_float(b[i] & 0xffff0000u);
+        all.b[2 * q + 8 * i][g] = __uint_as_float(b[i] << 16);
+        all.b[2 * q + 8 * i + 1][g] = __uint_as_float(b[i] & 0xffff0000u);
     }
-    sync_warp();
-    int g = l >> 2, q = l & 3;
-    for (int e = 0; e < 4; e++) {
-        int row = g + (e / 2) * 8, col = 2 * q + e % 2;
-        float s = c[e];
-        for (int k = 0; k < 16; k++) {  // a[row][k]: lane (row%8)*4+(k%8)/2, reg (row/8)+(k/8)*2, half k%2
-            float av = fragments_a[w][(row % 8) * 4 + (k % 8) / 2][2 * ((row / 8) + (k / 8) * 2) + k % 2];
-            float bv = fragments_b[w][col * 4 + (k % 8) / 2][2 * (k / 8) + k % 2];
-            s = fmaf(av, bv, s);
+    for (int i = 0; i < 2; i++)
+        memcpy(&all.c[g + 8 * i][2 * q], c + 2 * i, 8);
+    meet([&] {
+        for (int from = 0; from < 16; from += 4) {
+            float sums[4][8];
+            memcpy(sums, all.c[from], sizeof sums);
+#pragma GCC unroll 16
+            for (int k = 0; k < 16; k++)
+#pragma GCC unroll 4
+                for (int row = 0; row < 4; row++) {
+                    unsigned two = all.a[from + row][k / 2];
+                    float x = __uint_as_float(k % 2 ? two & 0xffff0000u : two << 16);
+#pragma GCC unroll 8
+                    for (int column = 0; column < 8; column++)
+                        sums[row][column] = fmaf(x, all.b[k][column], sums[row][column]);
+                }
+            memcpy(all.c[from], sums, sizeof sums);
         }
-        c[e] = s;
-    }
-    sync_warp();
+    });
+    for (int i = 0; i < 2; i++)
+        memcpy(c + 2 * i, &all.c[g + 8 * i][2 * q], 8);
 }

@@ -1,6 +1,9 @@
 // Every kernel on the CPU, beside a naive computation in f64 on random values: the largest relative error ‖a − b‖ / ‖b‖ that is printed
 // must stay below what f32 sums need. Where the same bits are promised, nothing may differ.
 
+#include "device.h"
+#include "kernels.inc"
+
 using std::vector;
 typedef vector<float> Floats;
 typedef vector<double> Doubles;

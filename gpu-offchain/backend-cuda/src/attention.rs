@@ -3,7 +3,8 @@
 use openledger_engine::backend::{Heads, PagedSegment, Segment};
 
 use crate::buf::Buf;
-use crate::device::{Arg, Device, Mode};
+use crate::call::Arg;
+use crate::device::{Device, Mode};
 use crate::error::{Error, Result};
 use crate::ops::{int, long};
 
@@ -130,7 +131,7 @@ impl Device {
             self.at(out.floats_mut(what, rows * heads.q * heads.dim)?),
             self.at(lse.floats_mut(what, rows * heads.q)?),
         ];
-        let table = self.table(pages.table)?;
+        let table = self.table("pages", pages.table)?;
         let tile = tile_width(heads.dim).filter(|_| self.options.mode == Mode::Fast);
         let (many, few): (Vec<Place>, Vec<Place>) = places
             .iter()
@@ -138,9 +139,9 @@ impl Device {
             .partition(|p| tile.is_some() && p.q_len >= MANY);
         if let Some(width) = tile {
             let tiles = tiles(&many);
-            let tiles_at = self.table(&tiles)?;
+            let tiles_at = self.table("tiles", &tiles)?;
             let name = ["flash_32", "flash_64", "flash_128"][width.ilog2() as usize - 5];
-            let mut args = vec![self.at(&tiles_at), self.at(&table)];
+            let mut args = vec![tiles_at.arg(), table.arg()];
             args.extend([
                 int(pages.tokens)?,
                 int(heads.q)?,
@@ -173,9 +174,9 @@ impl Device {
             _ => ("attend_8", 8),
         };
         for rows in rows.chunks((PART_BYTES / each).max(1)) {
-            let rows_at = self.table(rows)?;
+            let rows_at = self.table("rows", rows)?;
             let part = self.alloc::<f32>(if chunks > 1 { rows.len() * each / 4 } else { 1 })?;
-            let mut args = vec![self.at(&rows_at), self.at(&table)];
+            let mut args = vec![rows_at.arg(), table.arg()];
             args.extend([
                 int(pages.tokens)?,
                 int(heads.q)?,
@@ -189,7 +190,7 @@ impl Device {
             self.launch(name, grid, 128, 0, &args)?;
             if chunks > 1 {
                 let args = [
-                    self.at(&rows_at),
+                    rows_at.arg(),
                     int(heads.q)?,
                     int(heads.dim)?,
                     int(chunks)?,
@@ -248,14 +249,12 @@ impl Device {
         ];
         // What no sequence covers is zero.
         for grad in [&mut *dq, &mut *dk, &mut *dv] {
-            let slice = grad.floats_mut(what, 0)?;
-            let cleared = self.stream.memset_zeros(slice);
-            cleared.map_err(|e| Error::driver(what, e))?;
+            self.clear(grad.floats_mut(what, 0)?)?;
         }
         let at = width.ilog2() as usize - 5;
         let tiles = tiles(&places);
-        let tiles_at = self.table(&tiles)?;
-        let mut args = vec![self.at(&tiles_at)];
+        let tiles_at = self.table("tiles", &tiles)?;
+        let mut args = vec![tiles_at.arg()];
         args.extend(shape);
         args.extend(saved);
         args.push(self.at(dq.floats_mut(what, wide)?));
@@ -277,8 +276,8 @@ impl Device {
                 })
             })
             .collect();
-        let parts_at = self.table(&parts)?;
-        let mut args = vec![self.at(&parts_at)];
+        let parts_at = self.table("parts", &parts)?;
+        let mut args = vec![parts_at.arg()];
         args.extend(shape);
         args.extend(saved);
         args.extend([

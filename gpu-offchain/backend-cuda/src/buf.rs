@@ -3,6 +3,7 @@
 use cudarc::driver::CudaSlice;
 
 use crate::error::{Error, Result};
+use crate::room::Held;
 
 /// A flat buffer: f32, or weights in bf16 or 8 bits.
 pub struct Buf {
@@ -11,16 +12,16 @@ pub struct Buf {
 }
 
 pub(crate) enum Data {
-    F32(CudaSlice<f32>),
-    Bf16(CudaSlice<u16>),
+    F32(Held<f32>),
+    Bf16(Held<u16>),
     /// Whole numbers from -127 to 127, and the factor of every row.
-    Int8(CudaSlice<i8>, CudaSlice<f32>),
+    Int8(Held<i8>, Held<f32>),
     /// Its allocation failed; whatever reads it fails with that fault.
     None,
 }
 
 impl Buf {
-    pub(crate) fn f32(slice: CudaSlice<f32>, len: usize) -> Self {
+    pub(crate) fn f32(slice: Held<f32>, len: usize) -> Self {
         Buf {
             data: Data::F32(slice),
             len,

@@ -5,15 +5,18 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::ThreadId;
 
-use cudarc::cublas::CudaBlas;
+use cudarc::cublas::{sys as blas_sys, CudaBlas};
 use cudarc::driver::sys::{self, CUfunction_attribute_enum, CUresult};
 use cudarc::driver::{
-    CudaContext, CudaFunction, CudaSlice, CudaStream, DevicePtr, DeviceRepr, DriverError, LaunchConfig,
-    PinnedHostSlice, PushKernelArg,
+    result, CudaContext, CudaFunction, CudaSlice, CudaStream, DevicePtr, DeviceRepr, DriverError,
+    LaunchConfig, PinnedHostSlice, PushKernelArg,
 };
 
+use crate::call::{Arg, Call};
 use crate::error::{Error, Result};
 use crate::kernels;
+use crate::room::{Held, Slabs};
+use crate::steps::Steps;
 
 /// How products are computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +36,8 @@ pub struct Options {
     pub mode: Mode,
     /// Lets products of f32 in fast mode round their operands to TF32.
     pub tf32: bool,
+    /// Starts steps of decoding as CUDA graphs.
+    pub graphs: bool,
     /// Where compiled kernels are kept; `None` for the user's cache folder.
     pub cache: Option<PathBuf>,
 }
@@ -43,52 +48,24 @@ impl Default for Options {
             ordinal: 0,
             mode: Mode::Fast,
             tf32: false,
+            graphs: true,
             cache: None,
         }
     }
 }
 
-/// An argument of a kernel.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Arg {
-    Ptr(u64),
-    Int(i32),
-    Long(i64),
-    Float(f32),
-    Product(Product),
-    Adam(Adam),
+/// A table on the device.
+pub(crate) struct Table {
+    at: u64,
+    _kept: Option<Arc<Held<u8>>>,
 }
 
-/// The kernels' `Product`.
-#[repr(C)]
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Product {
-    pub(crate) m: i32,
-    pub(crate) n: i32,
-    pub(crate) k: i32,
-    pub(crate) alpha: f32,
-    pub(crate) accumulate: i32,
+impl Table {
+    /// As a kernel's argument.
+    pub(crate) fn arg(&self) -> Arg {
+        Arg::Ptr(self.at)
+    }
 }
-
-/// The kernels' `Adam`.
-#[repr(C)]
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Adam {
-    pub(crate) beta1: f32,
-    pub(crate) beta2: f32,
-    pub(crate) rest1: f32,
-    pub(crate) rest2: f32,
-    pub(crate) eps: f32,
-    pub(crate) grad_scale: f32,
-    pub(crate) keep: f32,
-    pub(crate) lr: f32,
-    pub(crate) correction2: f32,
-}
-
-// SAFETY: plain numbers, laid out as in C.
-unsafe impl DeviceRepr for Product {}
-// SAFETY: as above.
-unsafe impl DeviceRepr for Adam {}
 
 // Uploaded tables that are remembered: a step's row tables serve every layer, adapter tables every step.
 const TABLES: usize = 4096;
@@ -99,18 +76,25 @@ pub(crate) struct Device {
     pub(crate) options: Options,
     pub(crate) arch: String,
     pub(crate) compiler: String,
-    pub(crate) blas: Option<CudaBlas>,
+    /// With its memory.
+    pub(crate) blas: Option<(CudaBlas, CudaSlice<u8>)>,
     functions: HashMap<&'static str, CudaFunction>,
-    tables: Mutex<HashMap<Vec<u8>, Arc<CudaSlice<u8>>>>,
+    tables: Mutex<HashMap<Vec<u8>, Arc<Held<u8>>>>,
     faults: Mutex<Faults>,
     /// Copies what comes while others compute.
     side: Arc<CudaStream>,
     /// Page-locked memory that such copies go through, from the first of them on.
     staging: Mutex<Option<PinnedHostSlice<f32>>>,
+    /// What lies in [`Device::upload_beside`]'s memory.
+    slabs: Mutex<Slabs>,
+    /// None if graphs are not wanted.
+    pub(crate) steps: Option<Steps>,
 }
 
 /// Elements of [`Device::staging`].
 const STAGING: usize = 2 << 20;
+/// Bytes of cuBLAS's memory, as NVIDIA advises for an H100.
+const BLAS_ROOM: usize = 32 << 20;
 
 /// What failed: a refused operation is the affair of the thread that asked for it, a lost device is everybody's.
 #[derive(Default)]
@@ -166,12 +150,12 @@ impl Device {
         let cache = options.cache.clone().or_else(kernels::default_cache);
         let functions = kernels::load(&ctx, &arch, &compiler, cache.as_deref())?;
         // SAFETY: looks for a library and calls nothing in it.
-        let blas = if options.mode == Mode::Fast && unsafe { cudarc::cublas::sys::is_culib_present() } {
-            let blas = CudaBlas::new(stream.clone()).map_err(|e| Error::Launch {
-                what: "starting cuBLAS".into(),
-                why: format!("{:?}", e.0),
-            })?;
-            Some(blas)
+        let has_blas = options.mode == Mode::Fast && unsafe { blas_sys::is_culib_present() };
+        let blas = has_blas.then(|| start_blas(&stream)).transpose()?;
+        let steps = if options.graphs {
+            let captured = ctx.new_stream().map_err(unusable)?;
+            let blas = has_blas.then(|| start_blas(&captured)).transpose()?;
+            Some(Steps::new(captured, blas))
         } else {
             None
         };
@@ -187,6 +171,8 @@ impl Device {
             faults: Mutex::default(),
             side,
             staging: Mutex::default(),
+            slabs: Mutex::default(),
+            steps,
         };
         // Kernels with tiles beyond what is given unasked.
         for (name, bytes) in crate::ops::LARGE_SHARED {
@@ -220,6 +206,7 @@ impl Device {
 
     /// The first fault of this thread since it last asked. A lost device stays lost, for every thread.
     pub(crate) fn take_fault(&self) -> Option<Error> {
+        self.run(|| (), || self.settle());
         // What still runs may fail too.
         let waited = self.stream.synchronize();
         let mut faults = lock(&self.faults);
@@ -241,7 +228,15 @@ impl Device {
     }
 
     /// Memory with anything in it.
-    pub(crate) fn alloc<T: DeviceRepr>(&self, len: usize) -> Result<CudaSlice<T>> {
+    pub(crate) fn alloc<T: DeviceRepr>(&self, len: usize) -> Result<Held<T>> {
+        match self.lend(len.max(1))? {
+            Some(lent) => Ok(lent),
+            None => self.memory_of(len).map(Held::from),
+        }
+    }
+
+    /// The same, the driver's.
+    pub(crate) fn memory_of<T: DeviceRepr>(&self, len: usize) -> Result<CudaSlice<T>> {
         // SAFETY: every caller writes all of it, or clears it, before it is read.
         unsafe { self.stream.alloc(len.max(1)) }.map_err(|e| self.memory(e, len * size_of::<T>()))
     }
@@ -255,20 +250,34 @@ impl Device {
     }
 
     /// Host values on the device.
-    pub(crate) fn upload<T: DeviceRepr>(&self, host: &[T]) -> Result<CudaSlice<T>> {
+    pub(crate) fn upload<T: DeviceRepr>(&self, host: &[T]) -> Result<Held<T>> {
         let mut slice = self.alloc(host.len())?;
         if !host.is_empty() {
-            let copied = self.stream.memcpy_htod(host, &mut slice);
+            // The copy is not noted, and memory that comes may be what something noted still reads.
+            self.settle()?;
+            let copied = self.stream.memcpy_htod(host, &mut *slice);
             copied.map_err(|e| Error::driver("copying to the device", e))?;
         }
         Ok(slice)
     }
 
+    /// Sets memory aside for what [`Device::upload_beside`] brings; it is taken from the driver as it is needed.
+    pub(crate) fn set_aside(&self, bytes: usize) {
+        lock(&self.slabs).allow(bytes);
+    }
+
     /// The same on a stream of its own, through page-locked memory: what is under way goes on meanwhile, only the caller waits.
-    pub(crate) fn upload_beside(&self, host: &[f32]) -> Result<CudaSlice<f32>> {
+    pub(crate) fn upload_beside(&self, hosts: &[&[f32]]) -> Result<Vec<Held<f32>>> {
         let failed = |e: DriverError| Error::driver("copying to the device beside others", e);
-        // The memory comes and goes in the order of the main stream; the copy only waits for its coming.
-        let mut slice = self.alloc(host.len())?;
+        let mut all = Vec::with_capacity(hosts.len());
+        for host in hosts {
+            let lent = lock(&self.slabs).lend(&self.stream, host.len(), |bytes| self.memory_of(bytes).ok());
+            all.push(match lent {
+                Some(lent) => lent,
+                None => Held::from(self.memory_of(host.len())?),
+            });
+        }
+        // Memory comes and goes in the order of the main stream: the copies wait for what still reads it, and what runs later finds them done.
         self.side.join(&self.stream).map_err(failed)?;
         let mut staging = lock(&self.staging);
         let pinned = match &mut *staging {
@@ -276,14 +285,37 @@ impl Device {
             // SAFETY: every element is written before it is read.
             none => none.insert(unsafe { self.ctx.alloc_pinned(STAGING) }.map_err(failed)?),
         };
-        for (i, part) in host.chunks(STAGING).enumerate() {
-            let room = &mut pinned.as_mut_slice().map_err(failed)?[..part.len()];
-            room.copy_from_slice(part);
-            let mut to = slice.slice_mut(i * STAGING..i * STAGING + part.len());
-            self.side.memcpy_htod(&*room, &mut to).map_err(failed)?;
-            self.side.synchronize().map_err(failed)?;
+        let copied = self.copy_beside(hosts, &mut all, pinned);
+        // Also of copies that failed none may be under way when their memory goes back.
+        let waited = self.side.synchronize();
+        copied.and(waited).map_err(failed)?;
+        Ok(all)
+    }
+
+    /// Copies through `pinned`, and waits only where it is full.
+    fn copy_beside(
+        &self,
+        hosts: &[&[f32]],
+        all: &mut [Held<f32>],
+        pinned: &mut PinnedHostSlice<f32>,
+    ) -> std::result::Result<(), DriverError> {
+        let mut used = 0;
+        for (host, slice) in hosts.iter().zip(all) {
+            let mut done = 0;
+            while done < host.len() {
+                if used == STAGING {
+                    self.side.synchronize()?;
+                    used = 0;
+                }
+                let count = (STAGING - used).min(host.len() - done);
+                let room = &mut pinned.as_mut_slice()?[used..used + count];
+                room.copy_from_slice(&host[done..done + count]);
+                let mut to = slice.slice_mut(done..done + count);
+                self.side.memcpy_htod(&*room, &mut to)?;
+                (used, done) = (used + count, done + count);
+            }
         }
-        Ok(slice)
+        Ok(())
     }
 
     /// The first `len` values of a slice.
@@ -294,6 +326,7 @@ impl Device {
     ) -> Result<Vec<T>> {
         let mut host = vec![T::default(); len];
         if len > 0 {
+            self.settle()?;
             let copied = self.stream.memcpy_dtoh(&slice.slice(..len), &mut host);
             copied.map_err(|e| Error::driver("copying from the device", e))?;
             let done = self.stream.synchronize();
@@ -302,20 +335,29 @@ impl Device {
         Ok(host)
     }
 
-    /// A small table on the device; the same bytes are uploaded once.
-    pub(crate) fn table<T: Copy>(&self, rows: &[T]) -> Result<Arc<CudaSlice<u8>>> {
+    /// A small table on the device; the same bytes are uploaded once, of a step's own tables once for each operation.
+    pub(crate) fn table<T: Copy>(&self, what: &'static str, rows: &[T]) -> Result<Table> {
         // SAFETY: callers pass structures of numbers without padding.
         let bytes = unsafe { std::slice::from_raw_parts(rows.as_ptr().cast::<u8>(), size_of_val(rows)) };
-        let mut tables = lock(&self.tables);
-        if let Some(table) = tables.get(bytes) {
-            return Ok(table.clone());
+        if let Some(at) = self.place(what, bytes)? {
+            return Ok(Table { at, _kept: None });
         }
+        let mut tables = lock(&self.tables);
         if tables.len() >= TABLES {
             tables.clear();
         }
-        let table = Arc::new(self.upload(bytes)?);
-        tables.insert(bytes.to_vec(), table.clone());
-        Ok(table)
+        let kept = match tables.get(bytes) {
+            Some(table) => table.clone(),
+            None => {
+                let table = Arc::new(self.upload(bytes)?);
+                tables.insert(bytes.to_vec(), table.clone());
+                table
+            }
+        };
+        Ok(Table {
+            at: self.address(&kept),
+            _kept: Some(kept),
+        })
     }
 
     /// Starts a kernel.
@@ -336,25 +378,67 @@ impl Device {
                 why: format!("a grid of {grid:?} is more than the device takes"),
             });
         }
-        let config = LaunchConfig {
-            grid_dim: (grid.0 as u32, grid.1 as u32, grid.2 as u32),
-            block_dim: (block, 1, 1),
-            shared_mem_bytes: shared as u32,
-        };
-        let mut builder = self.stream.launch_builder(self.function(name)?);
-        for arg in args {
-            match arg {
-                Arg::Ptr(x) => builder.arg(x),
-                Arg::Int(x) => builder.arg(x),
-                Arg::Long(x) => builder.arg(x),
-                Arg::Float(x) => builder.arg(x),
-                Arg::Product(x) => builder.arg(x),
-                Arg::Adam(x) => builder.arg(x),
-            };
+        self.call(Call::Kernel {
+            name,
+            grid: (grid.0 as u32, grid.1 as u32, grid.2 as u32),
+            block,
+            shared: shared as u32,
+            args: args.to_vec(),
+        })
+    }
+
+    /// Sets memory to zero.
+    pub(crate) fn clear<T>(&self, slice: &CudaSlice<T>) -> Result<()> {
+        let at = self.address(slice);
+        self.call(Call::Clear {
+            at,
+            bytes: slice.num_bytes(),
+        })
+    }
+
+    /// Starts an operation on a stream.
+    pub(crate) fn perform(
+        &self,
+        call: &Call,
+        stream: &Arc<CudaStream>,
+        blas: Option<&(CudaBlas, CudaSlice<u8>)>,
+    ) -> Result<()> {
+        match call {
+            Call::Kernel {
+                name,
+                grid,
+                block,
+                shared,
+                args,
+            } => {
+                let config = LaunchConfig {
+                    grid_dim: *grid,
+                    block_dim: (*block, 1, 1),
+                    shared_mem_bytes: *shared,
+                };
+                let mut builder = stream.launch_builder(self.function(name)?);
+                for arg in args {
+                    match arg {
+                        Arg::Ptr(x) => builder.arg(x),
+                        Arg::Int(x) => builder.arg(x),
+                        Arg::Long(x) => builder.arg(x),
+                        Arg::Float(x) => builder.arg(x),
+                        Arg::Product(x) => builder.arg(x),
+                        Arg::Adam(x) => builder.arg(x),
+                    };
+                }
+                // SAFETY: every caller passes the arguments its kernel is declared with, and buffers of the size it checked.
+                unsafe { builder.launch(config) }.map_err(|e| Error::driver(name, e))?;
+                Ok(())
+            }
+            Call::Clear { at, bytes } => {
+                let failed = |e| Error::driver("clearing", e);
+                self.ctx.bind_to_thread().map_err(failed)?;
+                // SAFETY: whoever asked passed a slice of this length.
+                unsafe { result::memset_d8_async(*at, 0, *bytes, stream.cu_stream()) }.map_err(failed)
+            }
+            Call::Blas { op, a, b, kind, c } => self.blas_gemm(blas, *op, *a, *b, *kind, *c),
         }
-        // SAFETY: every caller passes the arguments its kernel is declared with, and buffers of the size it checked.
-        unsafe { builder.launch(config) }.map_err(|e| Error::driver(name, e))?;
-        Ok(())
     }
 
     /// Where a slice lies.
@@ -364,6 +448,27 @@ impl Device {
 
     pub(crate) fn address<T>(&self, slice: &CudaSlice<T>) -> u64 {
         slice.device_ptr(&self.stream).0
+    }
+}
+
+/// cuBLAS on a stream. It gets its memory from us: what it took for itself could not be part of a graph, and with as much everywhere it
+/// chooses the same algorithms everywhere.
+fn start_blas(stream: &Arc<CudaStream>) -> Result<(CudaBlas, CudaSlice<u8>)> {
+    let failed = |why: String| Error::Launch {
+        what: "starting cuBLAS".into(),
+        why,
+    };
+    let blas = CudaBlas::new(stream.clone()).map_err(|e| failed(format!("{:?}", e.0)))?;
+    // SAFETY: cuBLAS writes there before it reads.
+    let room: CudaSlice<u8> = unsafe { stream.alloc(BLAS_ROOM) }.map_err(|e| failed(format!("{:?}", e.0)))?;
+    stream.synchronize().map_err(|e| failed(format!("{:?}", e.0)))?;
+    let at = room.device_ptr(stream).0;
+    // SAFETY: the handle is whole, and the memory lives as long as it.
+    let set =
+        unsafe { blas_sys::cublasSetWorkspace_v2(*blas.handle(), at as *mut std::ffi::c_void, BLAS_ROOM) };
+    match set {
+        blas_sys::cublasStatus_t::CUBLAS_STATUS_SUCCESS => Ok((blas, room)),
+        status => Err(failed(format!("{status:?}"))),
     }
 }
 

@@ -2,14 +2,16 @@
 
 use std::ffi::c_void;
 
-use cudarc::cublas::{result, sys as blas};
+use cudarc::cublas::{result, sys as blas, CudaBlas};
 use cudarc::driver::CudaSlice;
 use openledger_engine::backend::{Gemm, Layout, LoraGroup};
 
 use crate::buf::{Buf, Data};
-use crate::device::{Arg, Device, Product};
+use crate::call::{Arg, Call, Product};
+use crate::device::{Device, Mode};
 use crate::error::{Error, Result};
 use crate::ops::{int, long, spread};
+use crate::room::Held;
 
 /// Terms of one sum; kernels/gemm.cu has the same.
 const TERMS: usize = 256;
@@ -21,6 +23,8 @@ const FEW_ROWS: usize = 64;
 const FEW_BYTES: usize = 256 << 20;
 // Rows of a low-rank task; kernels/lora.cu has the same.
 const LORA_ROWS: usize = 4;
+// Rows of one adapter from which its modules are products like any other, in fast mode: a prompt's.
+const MANY_ROWS: usize = 64;
 
 /// The kernels' `Pair`.
 #[repr(C)]
@@ -41,6 +45,13 @@ struct Task {
     pair: i32,
 }
 
+/// Where the weights of a product lie.
+#[derive(Clone, Copy)]
+enum Weights {
+    F32(u64),
+    Bf16(u64),
+}
+
 /// How the weights of a product are stored.
 #[derive(Clone, Copy)]
 enum Kind {
@@ -51,19 +62,13 @@ enum Kind {
 }
 
 impl Device {
-    pub(crate) fn to_bf16(&self, x: &CudaSlice<f32>, len: usize) -> Result<CudaSlice<u16>> {
+    pub(crate) fn to_bf16(&self, x: Arg, len: usize) -> Result<Held<u16>> {
         let out = self.alloc::<u16>(len)?;
-        self.launch(
-            "to_bf16",
-            spread(len),
-            256,
-            0,
-            &[self.at(x), long(len), self.at(&out)],
-        )?;
+        self.launch("to_bf16", spread(len), 256, 0, &[x, long(len), self.at(&out)])?;
         Ok(out)
     }
 
-    pub(crate) fn to_f32(&self, x: &CudaSlice<u16>, len: usize) -> Result<CudaSlice<f32>> {
+    pub(crate) fn to_f32(&self, x: &CudaSlice<u16>, len: usize) -> Result<Held<f32>> {
         let out = self.alloc::<f32>(len)?;
         self.launch(
             "to_f32",
@@ -81,7 +86,7 @@ impl Device {
         numbers: &CudaSlice<i8>,
         factors: &CudaSlice<f32>,
         len: usize,
-    ) -> Result<CudaSlice<f32>> {
+    ) -> Result<Held<f32>> {
         let out = self.alloc::<f32>(len)?;
         let columns = len / factors.len().max(1);
         let args = [
@@ -108,7 +113,7 @@ impl Device {
         let a = match &a.data {
             Data::Bf16(slice) => {
                 wide = self.to_f32(slice, m * k)?;
-                &wide
+                &*wide
             }
             _ => a.floats("gemm", m * k)?,
         };
@@ -126,35 +131,57 @@ impl Device {
         let (b32, b16) = match &b.data {
             Data::Int8(numbers, factors) => {
                 unrolled = self.from_w8(numbers, factors, n * k)?;
-                (Some(&unrolled), None)
+                (Some(&*unrolled), None)
             }
             Data::Bf16(slice) if op.layout == Layout::Weight => {
                 unrolled = self.to_f32(slice, n * k)?;
-                (Some(&unrolled), None)
+                (Some(&*unrolled), None)
             }
             Data::Bf16(slice) => (None, Some(slice)),
             _ => (Some(b.floats("gemm", n * k)?), None),
         };
-        match (&self.blas, b32, b16) {
-            (Some(_), _, Some(b)) => {
-                let a = self.to_bf16(a, m * k)?;
-                let bf16 = blas::cudaDataType_t::CUDA_R_16BF;
-                self.blas_gemm(op, self.address(&a), self.address(b), bf16, to)
+        match (b32, b16) {
+            (Some(b), None) => self.multiply(op, self.at(a), Weights::F32(self.address(b)), to),
+            (_, Some(b)) => self.multiply(op, self.at(a), Weights::Bf16(self.address(b)), to),
+            (None, None) => Error::shape("gemm", "a buffer without memory"),
+        }
+    }
+
+    /// A product of f32 numbers with weights, by cuBLAS if it runs.
+    fn multiply(&self, op: Gemm, a: Arg, b: Weights, c: Arg) -> Result<()> {
+        match (&self.blas, b) {
+            (Some(_), Weights::Bf16(b)) => {
+                let a = self.to_bf16(a, op.m * op.k)?;
+                self.by_blas(op, self.address(&a), b, blas::cudaDataType_t::CUDA_R_16BF, c)
             }
-            (Some(_), Some(b), None) => {
-                let f32 = blas::cudaDataType_t::CUDA_R_32F;
-                self.blas_gemm(op, self.address(a), self.address(b), f32, to)
-            }
-            (None, Some(b), None) => self.own_gemm(op, self.at(a), self.at(b), Kind::F32, to),
-            (None, _, Some(b)) => self.own_gemm(op, self.at(a), self.at(b), Kind::Bf16, to),
-            (_, None, None) => Error::shape("gemm", "a buffer without memory"),
+            (Some(_), Weights::F32(b)) => match a {
+                Arg::Ptr(a) => self.by_blas(op, a, b, blas::cudaDataType_t::CUDA_R_32F, c),
+                _ => Error::shape("gemm", "a factor without memory"),
+            },
+            (None, Weights::F32(b)) => self.own_gemm(op, a, Arg::Ptr(b), Kind::F32, c),
+            (None, Weights::Bf16(b)) => self.own_gemm(op, a, Arg::Ptr(b), Kind::Bf16, c),
+        }
+    }
+
+    fn by_blas(&self, op: Gemm, a: u64, b: u64, kind: blas::cudaDataType_t, c: Arg) -> Result<()> {
+        match c {
+            Arg::Ptr(c) => self.call(Call::Blas { op, a, b, kind, c }),
+            _ => Error::shape("gemm", "a result without memory"),
         }
     }
 
     // cuBLAS counts columns first: C transposed is B's operand times A's.
-    fn blas_gemm(&self, op: Gemm, a: u64, b: u64, kind: blas::cudaDataType_t, c: Arg) -> Result<()> {
+    pub(crate) fn blas_gemm(
+        &self,
+        handle: Option<&(CudaBlas, CudaSlice<u8>)>,
+        op: Gemm,
+        a: u64,
+        b: u64,
+        kind: blas::cudaDataType_t,
+        c: u64,
+    ) -> Result<()> {
         use blas::cublasOperation_t::{CUBLAS_OP_N as PLAIN, CUBLAS_OP_T as TURNED};
-        let (Some(handle), Arg::Ptr(c)) = (&self.blas, c) else {
+        let Some((handle, _)) = handle else {
             return Error::shape("gemm", "cuBLAS is not running");
         };
         let size = |x: usize| match i32::try_from(x) {
@@ -273,23 +300,22 @@ impl Device {
             self.at(x.floats(what, rows * d_in)?),
             self.at(u.floats_mut(what, rows * stride)?),
         );
+        let (many, few) = self.by_rows(groups, stride);
+        for group in many {
+            let op = Gemm::forward(group.rows, d_in, stride);
+            let (x, u) = (past(from, group.start * d_in)?, past(to, group.start * stride)?);
+            self.multiply(op, x, weights(what, group.pair.a, stride * d_in, self)?, u)?;
+        }
         for (half, name) in [(false, "lora_shrink_f32"), (true, "lora_shrink_bf16")] {
-            let (pairs, tasks, widest) = self.lora(what, groups, half, (d_in, 0))?;
+            let (pairs, tasks, widest) = self.lora(what, &few, half, (d_in, 0))?;
             if widest > stride {
                 return Error::shape(what, format!("rank {widest} does not fit in rows of {stride}"));
             }
             if tasks.is_empty() {
                 continue;
             }
-            let (pairs, table) = (self.table(&pairs)?, self.table(&tasks)?);
-            let args = [
-                self.at(&pairs),
-                self.at(&table),
-                int(d_in)?,
-                from,
-                int(stride)?,
-                to,
-            ];
+            let (pairs, table) = (self.table("lora_shrink", &pairs)?, self.table("tasks", &tasks)?);
+            let args = [pairs.arg(), table.arg(), int(d_in)?, from, int(stride)?, to];
             self.launch(name, (tasks.len(), widest.div_ceil(8), 1), 256, 0, &args)?;
         }
         Ok(())
@@ -309,30 +335,42 @@ impl Device {
             self.at(u.floats(what, rows * stride)?),
             self.at(y.floats_mut(what, rows * d_out)?),
         );
+        let (many, few) = self.by_rows(groups, stride);
+        for group in many {
+            let op = Gemm::forward(group.rows, stride, d_out)
+                .scaled(group.pair.scale)
+                .adding();
+            let (u, y) = (past(from, group.start * stride)?, past(to, group.start * d_out)?);
+            self.multiply(op, u, weights(what, group.pair.b, d_out * stride, self)?, y)?;
+        }
         for (half, name) in [(false, "lora_expand_f32"), (true, "lora_expand_bf16")] {
-            let (pairs, tasks, _) = self.lora(what, groups, half, (0, d_out))?;
+            let (pairs, tasks, _) = self.lora(what, &few, half, (0, d_out))?;
             if tasks.is_empty() {
                 continue;
             }
-            let (pairs, table) = (self.table(&pairs)?, self.table(&tasks)?);
-            let args = [
-                self.at(&pairs),
-                self.at(&table),
-                int(d_out)?,
-                from,
-                int(stride)?,
-                to,
-            ];
+            let (pairs, table) = (self.table("lora_expand", &pairs)?, self.table("tasks", &tasks)?);
+            let args = [pairs.arg(), table.arg(), int(d_out)?, from, int(stride)?, to];
             self.launch(name, (tasks.len(), d_out.div_ceil(256), 1), 256, 0, &args)?;
         }
         Ok(())
+    }
+
+    /// Groups with the rows of a prompt, whose modules fast mode multiplies by as it does by the base's, and all others.
+    fn by_rows<'a, 'b>(
+        &self,
+        groups: &'a [LoraGroup<'b, Buf>],
+        stride: usize,
+    ) -> (Vec<&'a LoraGroup<'b, Buf>>, Vec<&'a LoraGroup<'b, Buf>>) {
+        groups.iter().partition(|group| {
+            self.options.mode == Mode::Fast && group.rows >= MANY_ROWS && group.pair.rank == stride
+        })
     }
 
     /// The table of modules whose numbers are of one kind, the tasks over it, and the largest rank. Widths of 0 are not looked at.
     fn lora(
         &self,
         what: &'static str,
-        groups: &[LoraGroup<'_, Buf>],
+        groups: &[&LoraGroup<'_, Buf>],
         half: bool,
         (d_in, d_out): (usize, usize),
     ) -> Result<(Vec<Pair>, Vec<Task>, usize)> {
@@ -372,6 +410,29 @@ impl Device {
             }
         }
         Ok((pairs, tasks, widest))
+    }
+}
+
+/// The address so many f32 further on.
+fn past(arg: Arg, elements: usize) -> Result<Arg> {
+    match arg {
+        Arg::Ptr(at) => Ok(Arg::Ptr(at + 4 * elements as u64)),
+        _ => Error::shape("gemm", "a factor without memory"),
+    }
+}
+
+/// Where the numbers of a module's matrix lie.
+fn weights(what: &'static str, matrix: &Buf, least: usize, device: &Device) -> Result<Weights> {
+    match &matrix.data {
+        Data::F32(slice) if matrix.len >= least => Ok(Weights::F32(device.address(slice))),
+        Data::Bf16(slice) if matrix.len >= least => Ok(Weights::Bf16(device.address(slice))),
+        _ => Error::shape(
+            what,
+            format!(
+                "a matrix of {} elements where {least} of f32 or bf16 are needed",
+                matrix.len
+            ),
+        ),
     }
 }
 

@@ -19,13 +19,16 @@
 
 mod attention;
 mod buf;
+mod call;
 mod device;
 mod error;
 mod gemm;
 mod kernels;
 mod ops;
 mod quant;
+mod room;
 mod score;
+mod steps;
 
 use std::sync::Arc;
 
@@ -44,6 +47,7 @@ pub use device::{Mode, Options};
 pub use error::{Error, Result};
 pub use kernels::source_hash;
 pub use score::Scorer;
+pub use steps::StepStats;
 
 /// A GPU. Clones share it.
 #[derive(Clone)]
@@ -107,9 +111,19 @@ impl Cuda {
         self.0.is_well()
     }
 
+    /// What became of its steps.
+    pub fn steps(&self) -> StepStats {
+        self.0
+            .steps
+            .as_ref()
+            .map(|steps| steps.stats())
+            .unwrap_or_default()
+    }
+
     /// Copies a buffer of f32 over another as long.
     pub fn copy(&self, from: &Buf, to: &mut Buf) {
         let op = || {
+            self.0.settle()?;
             let (source, room) = (from.floats("copy", to.len)?, to.floats_mut("copy", from.len)?);
             let copied = self.0.stream.memcpy_dtod(source, room);
             copied.map_err(|e| Error::driver("copying", e))
@@ -121,7 +135,7 @@ impl Cuda {
     pub fn halve(&self, buf: &mut Buf) {
         let op = || {
             if let Data::F32(slice) = &buf.data {
-                buf.data = Data::Bf16(self.0.to_bf16(slice, buf.len)?);
+                buf.data = Data::Bf16(self.0.to_bf16(self.0.at(slice), buf.len)?);
             }
             Ok(())
         };
@@ -203,9 +217,8 @@ impl Backend for Cuda {
 
     fn zeros(&self, len: usize) -> Buf {
         self.make(len, || {
-            let mut slice = self.0.alloc::<f32>(len)?;
-            let cleared = self.0.stream.memset_zeros(&mut slice);
-            cleared.map_err(|e| Error::driver("clearing", e))?;
+            let slice = self.0.alloc::<f32>(len)?;
+            self.0.clear(&slice)?;
             Ok(Buf::f32(slice, len))
         })
     }
@@ -214,10 +227,29 @@ impl Backend for Cuda {
         self.make(host.len(), || Ok(Buf::f32(self.0.upload(host)?, host.len())))
     }
 
-    fn upload_beside(&self, host: &[f32]) -> Buf {
-        self.make(host.len(), || {
-            Ok(Buf::f32(self.0.upload_beside(host)?, host.len()))
-        })
+    fn is_apart(&self) -> bool {
+        true
+    }
+
+    fn set_aside(&self, bytes: usize) {
+        self.0.set_aside(bytes);
+    }
+
+    fn upload_beside(&self, hosts: &[&[f32]]) -> Vec<Buf> {
+        let lens = || hosts.iter().map(|host| host.len());
+        let upload = || {
+            let all = self.0.upload_beside(hosts)?;
+            Ok(all
+                .into_iter()
+                .zip(lens())
+                .map(|(slice, len)| Buf::f32(slice, len))
+                .collect())
+        };
+        self.0.run(|| lens().map(Buf::none).collect(), upload)
+    }
+
+    fn step<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.0.step(work)
     }
 
     fn download(&self, buf: &Buf) -> Vec<f32> {
@@ -238,11 +270,7 @@ impl Backend for Cuda {
     }
 
     fn clear(&self, buf: &mut Buf) {
-        let op = || {
-            let cleared = self.0.stream.memset_zeros(buf.floats_mut("clear", 0)?);
-            cleared.map_err(|e| Error::driver("clearing", e))
-        };
-        self.0.run(|| (), op);
+        self.0.run(|| (), || self.0.clear(buf.floats_mut("clear", 0)?));
     }
 
     fn gather(&self, table: &Buf, ids: &[u32], d: usize, out: &mut Buf) {

@@ -4,7 +4,8 @@ use openledger_engine::backend::{AdamStep, Heads};
 use openledger_engine::sampler::{key, sample, Draw, Sampled};
 
 use crate::buf::{Buf, Data};
-use crate::device::{Adam, Arg, Device};
+use crate::call::{Adam, Arg};
+use crate::device::Device;
 use crate::error::{Error, Result};
 
 /// Kernels that need more shared memory than is given unasked, and how much.
@@ -61,8 +62,8 @@ impl Device {
             Data::Int8(..) => return Error::shape("gather", "a table of 8 bits; f32 and bf16 are read"),
             Data::None => return Error::shape("gather", "a table without memory"),
         };
-        let ids_at = self.table(ids)?;
-        let args = [from, self.at(&ids_at), long(ids.len()), long(d), to];
+        let ids_at = self.table("gather", ids)?;
+        let args = [from, ids_at.arg(), long(ids.len()), long(d), to];
         self.launch(name, spread(ids.len() * d), THREADS, 0, &args)
     }
 
@@ -70,8 +71,8 @@ impl Device {
         within("scatter_add", ids, table.len / d.max(1))?;
         let from = self.at(rows.floats("scatter_add", ids.len() * d)?);
         let to = self.at(table.floats_mut("scatter_add", 0)?);
-        let ids_at = self.table(ids)?;
-        let args = [from, self.at(&ids_at), long(ids.len()), long(d), to];
+        let ids_at = self.table("scatter_add", ids)?;
+        let args = [from, ids_at.arg(), long(ids.len()), long(d), to];
         self.launch("scatter_add", columns(d), THREADS, 0, &args)
     }
 
@@ -201,11 +202,12 @@ impl Device {
         }
         within(what, positions, table.len / dim)?;
         within(what, slots, k_cache.len.min(v_cache.len) / kd.max(1))?;
-        let (positions, slots) = (self.table(&positions[..rows])?, self.table(&slots[..rows])?);
+        let positions = self.table("positions", &positions[..rows])?;
+        let slots = self.table("slots", &slots[..rows])?;
         let args = [
             self.at(table.floats(what, 0)?),
-            self.at(&positions),
-            self.at(&slots),
+            positions.arg(),
+            slots.arg(),
             int(heads.q)?,
             int(heads.kv)?,
             int(dim)?,
@@ -232,10 +234,10 @@ impl Device {
             return Error::shape(what, format!("heads of {dim} elements have no halves"));
         }
         within(what, positions, table.len / dim)?;
-        let positions = self.table(positions)?;
+        let positions = self.table("positions", positions)?;
         let args = [
             self.at(table.floats(what, 0)?),
-            self.at(&positions),
+            positions.arg(),
             int(heads)?,
             int(dim)?,
             self.at(grad.floats_mut(what, 0)?),
@@ -254,10 +256,10 @@ impl Device {
         let counted: Vec<u32> = targets.iter().copied().filter(|t| *t != u32::MAX).collect();
         within(what, &counted, vocab)?;
         let losses = self.alloc::<f64>(targets.len())?;
-        let targets_at = self.table(targets)?;
+        let targets_at = self.table("targets", targets)?;
         let args = [
             int(vocab)?,
-            self.at(&targets_at),
+            targets_at.arg(),
             Arg::Float(scale as f32),
             self.at(logits.floats_mut(what, targets.len() * vocab)?),
             self.at(&losses),
@@ -291,6 +293,7 @@ impl Device {
     fn row(&self, logits: &Buf, row: usize, vocab: usize) -> Result<Vec<f32>> {
         let slice = logits.floats("sample", (row + 1) * vocab)?;
         let mut host = vec![0.0; vocab];
+        self.settle()?;
         let view = slice.slice(row * vocab..(row + 1) * vocab);
         let copied = self.stream.memcpy_dtoh(&view, &mut host);
         copied.map_err(|e| Error::driver("copying from the device", e))?;

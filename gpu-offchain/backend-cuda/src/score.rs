@@ -3,12 +3,13 @@
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
-use cudarc::driver::CudaSlice;
 use openledger_influence::{Error as ScoreError, LaneMatrix, ScoreBackend};
 
-use crate::device::{lock, Arg, Device};
+use crate::call::Arg;
+use crate::device::{lock, Device};
 use crate::error::{Error, Result};
 use crate::ops::long;
+use crate::room::Held;
 use crate::Cuda;
 
 const NAME: &str = "cuda";
@@ -18,7 +19,7 @@ const KEPT: usize = 4;
 /// Scores on the device: matrices stay there as long as there is memory. The integers are the CPU's.
 pub struct Scorer {
     device: Arc<Device>,
-    kept: Mutex<Vec<(Kept, Arc<CudaSlice<i8>>)>>,
+    kept: Mutex<Vec<(Kept, Arc<Held<i8>>)>>,
 }
 
 // What a matrix is known by: its id, and its length as a second look.
@@ -33,7 +34,7 @@ impl Scorer {
         }
     }
 
-    fn matrix(&self, index: &LaneMatrix<'_>) -> Result<Arc<CudaSlice<i8>>> {
+    fn matrix(&self, index: &LaneMatrix<'_>) -> Result<Arc<Held<i8>>> {
         let name: Kept = (index.id, index.lanes.len());
         let mut kept = lock(&self.kept);
         if let Some(at) = kept.iter().position(|(own, _)| *own == name) {
@@ -73,7 +74,7 @@ impl Scorer {
             parts.push([at, lanes]);
             from += lanes as usize;
         }
-        let (parts_at, query_at) = (device.table(&parts)?, device.upload(query)?);
+        let (parts_at, query_at) = (device.table("dots", &parts)?, device.upload(query)?);
         let count = rows.len() * parts.len();
         let out = device.alloc::<i32>(count)?;
         let first = device.address(&matrix) + (rows.start * width) as u64;
@@ -82,7 +83,7 @@ impl Scorer {
             long(width),
             long(rows.len()),
             device.at(&query_at),
-            device.at(&parts_at),
+            parts_at.arg(),
             device.at(&out),
         ];
         let sixteens = index.blocks.iter().all(|lanes| lanes.is_multiple_of(16));

@@ -105,9 +105,8 @@ def graph(decoder, batch, adapters):
     return captured.replay
 
 
-def peft_mixed(batch, count):
-    from peft import LoraConfig, get_peft_model
-    from transformers import DynamicCache, LlamaConfig, LlamaForCausalLM
+def llama():
+    from transformers import LlamaConfig, LlamaForCausalLM
 
     config = LlamaConfig(
         vocab_size=VOCAB, hidden_size=HIDDEN, intermediate_size=WIDE, num_hidden_layers=LAYERS, num_attention_heads=HEADS,
@@ -117,9 +116,38 @@ def peft_mixed(batch, count):
     with torch.device("cuda"):
         model = LlamaForCausalLM(config)
     torch.set_default_dtype(torch.float32)
+    return model
+
+
+MODULES = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+
+
+def peft_training(sequences, length):
+    """Seconds of a step: forward, backward, AdamW over the adapter."""
+    from peft import LoraConfig, get_peft_model
+
+    lora = LoraConfig(r=RANK, lora_alpha=2 * RANK, target_modules=MODULES)
+    model = get_peft_model(llama(), lora).to("cuda").train()
+    optimiser = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-4)
+    tokens = torch.randint(0, VOCAB, (sequences, length), device="cuda")
+
+    def step():
+        with torch.autocast("cuda", dtype=torch.bfloat16):
+            loss = model(input_ids=tokens, labels=tokens, use_cache=False).loss
+        loss.backward()
+        optimiser.step()
+        optimiser.zero_grad()
+
+    return median(step)
+
+
+def peft_mixed(batch, count):
+    from peft import LoraConfig, get_peft_model
+    from transformers import DynamicCache
+
+    model = llama()
     names = [f"adapter{i}" for i in range(count)]
-    modules = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
-    lora = lambda: LoraConfig(r=RANK, lora_alpha=2 * RANK, target_modules=modules, init_lora_weights=False)
+    lora = lambda: LoraConfig(r=RANK, lora_alpha=2 * RANK, target_modules=MODULES, init_lora_weights=False)
     model = get_peft_model(model, lora(), adapter_name=names[0], autocast_adapter_dtype=False)
     for name in names[1:]:
         model.add_adapter(name, lora())
@@ -164,6 +192,9 @@ def main():
     for count in (8, 64):
         line(what="peft mixed batch", batch=count, adapters=count, tokens_per_second=count / peft_mixed(count, count))
         torch.cuda.empty_cache()
+    sequences, length = 4, 512
+    seconds = peft_training(sequences, length)
+    line(what="peft training", sequences=sequences, length=length, tokens_per_second=sequences * length / seconds)
 
 
 if __name__ == "__main__":

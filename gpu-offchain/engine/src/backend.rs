@@ -227,8 +227,21 @@ pub trait Backend: Send + Sync + 'static {
     /// A buffer with these values.
     fn upload(&self, host: &[Self::Elem]) -> Self::Buf;
     /// The same for weights that come while others compute: the device goes on with what is under way meanwhile.
-    fn upload_beside(&self, host: &[Self::Elem]) -> Self::Buf {
-        self.upload(host)
+    fn upload_beside(&self, hosts: &[&[Self::Elem]]) -> Vec<Self::Buf> {
+        hosts.iter().map(|host| self.upload(host)).collect()
+    }
+    /// Whether its memory is not the host's: what can be summed there had better not be copied to be summed.
+    fn is_apart(&self) -> bool {
+        false
+    }
+    /// Sets at most so many bytes aside for what [`Backend::upload_beside`] brings.
+    fn set_aside(&self, bytes: usize) {
+        let _ = bytes;
+    }
+    /// Does `work`, a step of which many alike follow: a device may start its operations as a whole at the end. Results are what they are
+    /// without.
+    fn step<T>(&self, work: impl FnOnce() -> T) -> T {
+        work()
     }
     /// The values of a buffer.
     fn download(&self, buf: &Self::Buf) -> Vec<Self::Elem>;

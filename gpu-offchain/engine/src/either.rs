@@ -97,10 +97,28 @@ impl<L: Backend, R: Backend<Elem = L::Elem>> Backend for Either<L, R> {
         }
     }
 
-    fn upload_beside(&self, host: &[Self::Elem]) -> Self::Buf {
+    fn upload_beside(&self, hosts: &[&[L::Elem]]) -> Vec<Self::Buf> {
         match self {
-            Either::Left(it) => Either::Left(it.upload_beside(host)),
-            Either::Right(it) => Either::Right(it.upload_beside(host)),
+            Either::Left(it) => it.upload_beside(hosts).into_iter().map(Either::Left).collect(),
+            Either::Right(it) => it.upload_beside(hosts).into_iter().map(Either::Right).collect(),
+        }
+    }
+
+    fn is_apart(&self) -> bool {
+        call!(self.is_apart(;[];{}))
+    }
+
+    fn set_aside(&self, bytes: usize) {
+        match self {
+            Either::Left(it) => it.set_aside(bytes),
+            Either::Right(it) => it.set_aside(bytes),
+        }
+    }
+
+    fn step<T>(&self, work: impl FnOnce() -> T) -> T {
+        match self {
+            Either::Left(it) => it.step(work),
+            Either::Right(it) => it.step(work),
         }
     }
 

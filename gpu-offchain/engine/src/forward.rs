@@ -71,6 +71,19 @@ pub fn forward<B: Backend>(
     batch: &Batch<'_, B::Buf>,
     cache: &mut KvCache<B::Buf>,
 ) -> Option<B::Buf> {
+    // Steps that only decode come again and again with as many rows.
+    if batch.segments.iter().all(|segment| segment.q_len == 1) {
+        net.backend.step(|| layers(net, batch, cache))
+    } else {
+        layers(net, batch, cache)
+    }
+}
+
+fn layers<B: Backend>(
+    net: &Net<B>,
+    batch: &Batch<'_, B::Buf>,
+    cache: &mut KvCache<B::Buf>,
+) -> Option<B::Buf> {
     let (be, config, heads) = (&net.backend, net.config(), net.heads());
     let (rows, hidden) = (batch.tokens.len(), config.hidden_size);
     let (eps, wide) = (config.rms_norm_eps, config.intermediate_size);

@@ -162,8 +162,6 @@ pub struct DeviceAdapter<T> {
 impl<T> DeviceAdapter<T> {
     /// Uploads an adapter after checking every module against the base's shape. Computing on other threads goes on meanwhile.
     pub fn new<B: Backend<Buf = T>>(backend: &B, config: &ModelConfig, adapter: &Adapter) -> Result<Self> {
-        let mut modules: Vec<[Option<LoraPair<T>>; 7]> = Vec::new();
-        modules.resize_with(config.num_layers, Default::default);
         for m in &adapter.modules {
             let mismatch = |reason: String| {
                 Err(Error::Mismatch {
@@ -171,9 +169,9 @@ impl<T> DeviceAdapter<T> {
                     reason,
                 })
             };
-            let Some(layer) = modules.get_mut(m.layer) else {
+            if m.layer >= config.num_layers {
                 return mismatch(format!("the base has only {} layers", config.num_layers));
-            };
+            }
             let (d_out, d_in) = config.module_shape(m.target);
             if (m.d_out, m.d_in) != (d_out, d_in) {
                 return mismatch(format!(
@@ -189,12 +187,27 @@ impl<T> DeviceAdapter<T> {
                     m.rank
                 ));
             }
-            layer[m.target.index()] = Some(LoraPair {
-                a: backend.upload_beside(&wide(&m.a)),
-                b: backend.upload_beside(&wide(&m.b)),
-                rank: m.rank,
-                scale: f64::from(m.scale),
-            });
+        }
+        let values: Vec<Vec<B::Elem>> = adapter
+            .modules
+            .iter()
+            .flat_map(|m| [wide(&m.a), wide(&m.b)])
+            .collect();
+        let values: Vec<&[B::Elem]> = values.iter().map(Vec::as_slice).collect();
+        let mut buffers = backend.upload_beside(&values).into_iter();
+        let mut modules: Vec<[Option<LoraPair<T>>; 7]> = Vec::new();
+        modules.resize_with(config.num_layers, Default::default);
+        for m in &adapter.modules {
+            if let (Some(layer), Some(a), Some(b)) =
+                (modules.get_mut(m.layer), buffers.next(), buffers.next())
+            {
+                layer[m.target.index()] = Some(LoraPair {
+                    a,
+                    b,
+                    rank: m.rank,
+                    scale: f64::from(m.scale),
+                });
+            }
         }
         check(backend)?;
         let max_rank = adapter.modules.iter().map(|m| m.rank).max().unwrap_or(0);

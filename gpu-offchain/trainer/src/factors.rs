@@ -1,15 +1,17 @@
 //! Per-example factors: what every adapted module read, and the gradient at what it gave. Attribution sketches come from these.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
+use openledger_engine::backend::Gemm;
 use openledger_engine::{Backend, DeviceAdapter, Net, Real};
 use openledger_model::{Adapter, Example, Target};
 use safetensors::tensor::{Dtype, TensorView};
 
 use crate::data::{check, Packed};
 use crate::error::{Error, Result};
-use crate::pass::{backward, forward_pausing, whole, Wanted};
+use crate::pass::{backward, forward_pausing, rows, whole, Wanted};
 
 /// One module's factors over one example.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,6 +37,15 @@ pub struct Factors {
     pub loss: f64,
     /// One entry a module.
     pub modules: Vec<ModuleFactors>,
+}
+
+/// One module's part of a gradient at an adapter, the module's scale in both.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModuleSums {
+    /// Σ (Bᵀδ) xᵀ over the rows, `[rank, d_in]`.
+    pub first: Vec<f32>,
+    /// Σ δ (Ax)ᵀ, `[d_out, rank]`.
+    pub second: Vec<f32>,
 }
 
 /// A base with an adapter, ready to give factors.
@@ -68,8 +79,101 @@ impl<B: Backend> FactorModel<B> {
         &self.adapter
     }
 
+    /// Whether [`FactorModel::sums`] are cheaper to have than [`FactorModel::factors`] to sum.
+    pub fn is_apart(&self) -> bool {
+        self.net.backend.is_apart()
+    }
+
     /// Runs one example forward and backward. The mask may be empty of targets; all gradients are then zero.
     pub fn factors(&self, example: &Example) -> Result<Factors> {
+        let (net, config) = (&self.net, self.net.config());
+        let mut modules = Vec::with_capacity(self.adapter.modules.len());
+        let host = |buf: &B::Buf| net.backend.download(buf).into_iter().map(Real::to_f32).collect();
+        let loss = self.tapped(example, &mut |layer, target, x, dy, tokens| {
+            let (d_out, d_in) = config.module_shape(target);
+            let name = target.full_name(layer);
+            let (x, delta) = (host(x), host(dy));
+            modules.push((
+                (layer, target),
+                ModuleFactors {
+                    name,
+                    x,
+                    delta,
+                    d_in,
+                    d_out,
+                    tokens,
+                },
+            ));
+        })?;
+        modules.sort_by_key(|(place, _)| *place);
+        Ok(Factors {
+            loss,
+            modules: modules.into_iter().map(|(_, m)| m).collect(),
+        })
+    }
+
+    /// The gradients at the adapter of each range of an example's rows, modules in its order: what [`FactorModel::factors`] gives, summed
+    /// where it is computed, so that a module's rank leaves the device and not its width for every token.
+    ///
+    /// Errors: as [`FactorModel::factors`]; a range beyond the example's rows.
+    pub fn sums(&self, example: &Example, ranges: &[Range<usize>]) -> Result<Vec<Vec<ModuleSums>>> {
+        let (be, config) = (&self.net.backend, self.net.config());
+        let last = example.tokens.len().saturating_sub(1);
+        if let Some(beyond) = ranges
+            .iter()
+            .find(|range| range.end > last || range.start > range.end)
+        {
+            return Err(Error::Data(format!(
+                "rows {beyond:?} of an example of {last}: name rows that it has"
+            )));
+        }
+        let mut all: Vec<Vec<((usize, Target), ModuleSums)>> = ranges.iter().map(|_| Vec::new()).collect();
+        let host = |buf: B::Buf| be.download(&buf).into_iter().map(Real::to_f32).collect();
+        self.tapped(example, &mut |layer, target, x, dy, total| {
+            let Some(pair) = &self.device.modules[layer][target.index()] else {
+                return;
+            };
+            let (d_out, d_in) = config.module_shape(target);
+            for (range, modules) in ranges.iter().zip(&mut all) {
+                let (part, n, rank) = ((range.start, range.len()), range.len(), pair.rank);
+                let (x, dy) = (rows(be, x, part, total, d_in), rows(be, dy, part, total, d_out));
+                let (mut u, mut h) = (be.zeros(n * rank), be.zeros(n * rank));
+                be.gemm(Gemm::forward(n, d_in, rank), &x, &pair.a, &mut u);
+                be.gemm(
+                    Gemm::input(n, rank, d_out).scaled(pair.scale),
+                    &dy,
+                    &pair.b,
+                    &mut h,
+                );
+                let (mut first, mut second) = (be.zeros(rank * d_in), be.zeros(d_out * rank));
+                be.gemm(Gemm::weight(n, d_in, rank), &h, &x, &mut first);
+                be.gemm(
+                    Gemm::weight(n, rank, d_out).scaled(pair.scale),
+                    &dy,
+                    &u,
+                    &mut second,
+                );
+                let sums = ModuleSums {
+                    first: host(first),
+                    second: host(second),
+                };
+                modules.push(((layer, target), sums));
+            }
+        })?;
+        let sorted = all.into_iter().map(|mut modules| {
+            modules.sort_by_key(|(place, _)| *place);
+            modules.into_iter().map(|(_, sums)| sums).collect()
+        });
+        Ok(sorted.collect())
+    }
+
+    /// Runs one example forward and backward, and shows what every adapted module read and the gradient at what it gave, with their number
+    /// of rows. Gives the sum of the losses.
+    fn tapped(
+        &self,
+        example: &Example,
+        show: &mut dyn FnMut(usize, Target, &B::Buf, &B::Buf, usize),
+    ) -> Result<f64> {
         let (net, config) = (&self.net, self.net.config());
         if example.targets() > 0 {
             check(
@@ -84,25 +188,10 @@ impl<B: Backend> FactorModel<B> {
         let parts = whole(Some(&self.device), &packed);
         let mut tape = forward_pausing(net, &parts, &packed, &*self.pause);
         let losses = tape.losses(net, &packed, 0, 1.0);
-        let mut modules = Vec::with_capacity(self.adapter.modules.len());
-        let host = |buf: &B::Buf| net.backend.download(buf).into_iter().map(Real::to_f32).collect();
         let mut tap = |layer: usize, target: Target, x: &B::Buf, dy: &B::Buf| {
             (self.pause)();
             if self.device.modules[layer][target.index()].is_some() {
-                let (d_out, d_in) = config.module_shape(target);
-                let name = target.full_name(layer);
-                let (x, delta, tokens) = (host(x), host(dy), packed.rows());
-                modules.push((
-                    (layer, target),
-                    ModuleFactors {
-                        name,
-                        x,
-                        delta,
-                        d_in,
-                        d_out,
-                        tokens,
-                    },
-                ));
+                show(layer, target, x, dy, packed.rows());
             }
         };
         let wanted = Wanted {
@@ -112,11 +201,7 @@ impl<B: Backend> FactorModel<B> {
         };
         backward(net, &parts, &packed, &tape, wanted);
         net.check()?;
-        modules.sort_by_key(|(place, _)| *place);
-        Ok(Factors {
-            loss: losses.iter().sum(),
-            modules: modules.into_iter().map(|(_, m)| m).collect(),
-        })
+        Ok(losses.iter().sum())
     }
 }
 

@@ -27,5 +27,5 @@ pub use base::{fresh_base, to_base_model, train_base};
 pub use config::{LoraConfig, Progress, Schedule, TrainConfig, TrainEvent, Trained};
 pub use error::{Error, Result};
 pub use evaluate::{evaluate, Evaluation};
-pub use factors::{write_factors, FactorModel, Factors, ModuleFactors};
+pub use factors::{write_factors, FactorModel, Factors, ModuleFactors, ModuleSums};
 pub use lora::{fresh_adapter, train_lora, train_lora_from, train_many, Checkpoint, Run};

@@ -58,7 +58,7 @@ impl<T> Part<'_, T> {
 }
 
 /// Rows of a buffer.
-enum Rows<'a, T> {
+pub(crate) enum Rows<'a, T> {
     All(&'a T),
     Some(T),
 }
@@ -74,7 +74,7 @@ impl<T> Deref for Rows<'_, T> {
     }
 }
 
-fn rows<'b, B: Backend>(
+pub(crate) fn rows<'b, B: Backend>(
     be: &B,
     x: &'b B::Buf,
     (start, count): (usize, usize),

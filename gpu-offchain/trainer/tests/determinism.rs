@@ -138,6 +138,67 @@ fn factors_should_be_of_the_sum_of_the_masked_losses() {
     assert!(silent.modules.iter().all(|m| m.delta.iter().all(|d| *d == 0.0)));
 }
 
+/// Σ over rows of `left` outer `right`, times `scale`.
+fn outer(left: &[f64], right: &[f64], rows: usize, scale: f64) -> Vec<f64> {
+    let (a, b) = (left.len() / rows, right.len() / rows);
+    let mut sum = vec![0.0; a * b];
+    for row in 0..rows {
+        for i in 0..a {
+            for j in 0..b {
+                sum[i * b + j] += scale * left[row * a + i] * right[row * b + j];
+            }
+        }
+    }
+    sum
+}
+
+#[test]
+fn sums_should_be_those_of_the_factors() {
+    let net = Net::new(Cpu::<f32>::new(), &common::tiny(false)).unwrap();
+    let adapter = perturbed(&net);
+    let example = &common::examples(&[24], 13, 6)[0];
+    let model = FactorModel::new(Arc::clone(&net), &adapter).unwrap();
+    let factors = model.factors(example).unwrap();
+    let ranges = [0..23, 0..7, 7..23, 9..9];
+    let sums = model.sums(example, &ranges).unwrap();
+    let wide = |x: &[f32]| -> Vec<f64> { x.iter().map(|x| f64::from(*x)).collect() };
+    let close = |got: &[f32], want: &[f64]| {
+        let size = want.iter().fold(0.0_f64, |most, x| most.max(x.abs()));
+        assert_eq!(got.len(), want.len());
+        for (got, want) in got.iter().zip(want) {
+            assert!((f64::from(*got) - want).abs() <= 1e-5 * size, "{got}, {want}");
+        }
+    };
+    for (range, sums) in ranges.iter().zip(&sums) {
+        assert_eq!(sums.len(), adapter.modules.len());
+        for ((f, m), sums) in factors.modules.iter().zip(&adapter.modules).zip(sums) {
+            let (n, rank, scale) = (range.len(), m.rank, f64::from(m.scale));
+            let x = wide(&f.x[range.start * m.d_in..range.end * m.d_in]);
+            let delta = wide(&f.delta[range.start * m.d_out..range.end * m.d_out]);
+            let (a, b) = (wide(&m.a), wide(&m.b));
+            let mut u = vec![0.0; n * rank];
+            let mut h = vec![0.0; n * rank];
+            for row in 0..n {
+                for r in 0..rank {
+                    u[row * rank + r] = (0..m.d_in).map(|i| a[r * m.d_in + i] * x[row * m.d_in + i]).sum();
+                    h[row * rank + r] = (0..m.d_out)
+                        .map(|o| b[o * rank + r] * delta[row * m.d_out + o])
+                        .sum();
+                }
+            }
+            let (first, second) = if n == 0 {
+                (vec![0.0; rank * m.d_in], vec![0.0; m.d_out * rank])
+            } else {
+                (outer(&h, &x, n, scale), outer(&delta, &u, n, scale))
+            };
+            close(&sums.first, &first);
+            close(&sums.second, &second);
+        }
+    }
+    let beyond = model.sums(example, &[0..24]).unwrap_err().to_string();
+    assert!(beyond.contains("0..24") && beyond.contains("23"), "{beyond}");
+}
+
 #[test]
 fn a_factor_file_should_hold_offsets_and_every_module() {
     let net = Net::new(Cpu::<f32>::new(), &common::tiny(false)).unwrap();

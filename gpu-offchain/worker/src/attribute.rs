@@ -3,7 +3,7 @@
 use crate::{
     channels,
     db::{BatchRow, ReceiptRow},
-    error::{Error, Result},
+    error::Result,
     models::Served,
 };
 use openledger_attribution::{
@@ -14,7 +14,7 @@ use openledger_attribution::{
     verdict::Wanted,
 };
 use openledger_engine::Model;
-use openledger_influence::{available_threads, cpu_backend, Gradient};
+use openledger_influence::{available_threads, cpu_backend, Gradient, ScoreBackend};
 use openledger_model::Example;
 use std::path::Path;
 
@@ -81,9 +81,15 @@ impl Attribute for ByInfluence {
     /// Spans are of the text that the receipt commits to, one choice behind the other.
     fn attribute(&self, served: &Served, prompt: &[u32], outputs: &[&[u32]]) -> Result<Attributed> {
         let query = served.index.query(&gradient(served, prompt, outputs)?)?;
-        let mut attribution = served
-            .index
-            .attribute(&query, cpu_backend(), available_threads())?;
+        let scored = |by: &dyn ScoreBackend| served.index.attribute(&query, by, available_threads());
+        let mut attribution = match scored(&*served.scorer) {
+            // The scores are the same wherever they are computed: a device without memory for the rows delays nobody's receipt.
+            Err(openledger_influence::Error::Backend { backend, what }) => {
+                tracing::warn!(backend, what, "scoring on the CPU");
+                scored(cpu_backend())?
+            }
+            other => other?,
+        };
         attribution.spans = channels::spans(served.words.as_ref(), &outputs.concat())?;
         Ok(Attributed {
             attribution,
@@ -96,14 +102,17 @@ impl Attribute for ByInfluence {
 pub(crate) fn gradient(served: &Served, prompt: &[u32], outputs: &[&[u32]]) -> Result<Gradient> {
     let mut gradient = served.sketcher.start();
     for output in outputs.iter().filter(|output| !output.is_empty()) {
-        let factors = served.factors.factors(&Example::answer(prompt, output))?;
-        for module in &factors.modules {
-            let position = served.sketcher.module(&module.name).ok_or_else(|| {
-                Error::Internal(format!(
-                    "module {} has factors and no place in the index",
-                    module.name
-                ))
-            })?;
+        let example = Example::answer(prompt, output);
+        if served.factors.is_apart() {
+            let all = 0..example.tokens.len().saturating_sub(1);
+            let sums = served.factors.sums(&example, std::slice::from_ref(&all))?;
+            for (position, module) in sums.iter().flatten().enumerate() {
+                gradient.add_sums(position, &module.first, &module.second)?;
+            }
+            continue;
+        }
+        // The sketcher has the adapter's modules in the adapter's order, as factors and sums do.
+        for (position, module) in served.factors.factors(&example)?.modules.iter().enumerate() {
             gradient.add(position, &module.x, &module.delta)?;
         }
     }

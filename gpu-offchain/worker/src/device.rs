@@ -4,11 +4,12 @@ use crate::error::{Error, Result};
 use clap::{Args, ValueEnum};
 use openledger_attribution::voucher;
 use openledger_backend_cpu::Cpu;
-use openledger_backend_cuda::{Cuda, Mode};
+use openledger_backend_cuda::{Cuda, Mode, Scorer};
 use openledger_engine::{Budgets, Either, Engine, Fault, Net};
+use openledger_influence::{cpu_backend, LaneMatrix, ScoreBackend};
 use openledger_model::{BaseModel, ModelConfig};
 use openledger_protocol::compute;
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 /// What the chain calls processors: all compute the same bits.
 const PORTABLE: &str = "portable-8";
@@ -64,6 +65,9 @@ pub struct Place {
     /// Number of the GPU.
     #[arg(long, default_value_t = 0)]
     pub device: usize,
+    /// Start a GPU's steps one operation after another, not as CUDA graphs
+    #[arg(long)]
+    pub no_graphs: bool,
 }
 
 /// What the person who runs the program decides about it.
@@ -99,6 +103,7 @@ impl Place {
                     Order::Verifiable => Mode::Verifiable,
                     Order::Fast => Mode::Fast,
                 },
+                graphs: !self.no_graphs,
                 ..Default::default()
             };
             match Cuda::open(options) {
@@ -123,6 +128,7 @@ impl Place {
 impl Options {
     /// Loads a model onto the device, with an engine that keeps within its memory.
     pub fn load(&self, model: &BaseModel) -> Result<Engine<Device>> {
+        use openledger_engine::Backend as _;
         let device = self.place.open(self.mode)?;
         let memory = match (&device, self.device_memory) {
             (_, Some(bytes)) => Some(bytes),
@@ -136,6 +142,7 @@ impl Options {
             device: room.adapters,
             ..Budgets::default()
         });
+        engine.net().backend.set_aside(room.adapters);
         Ok(engine)
     }
 }
@@ -186,6 +193,33 @@ impl Room {
             tokens: tokens as usize,
             adapters: usize::try_from(rest - tokens * token).unwrap_or(usize::MAX),
         })
+    }
+}
+
+/// What computes scores where models are computed.
+pub fn scorer(device: &Device) -> Arc<dyn ScoreBackend> {
+    match device {
+        Device::Left(_) => Arc::new(OnCpu),
+        Device::Right(cuda) => Arc::new(Scorer::new(cuda)),
+    }
+}
+
+/// [`cpu_backend`], to be owned.
+struct OnCpu;
+
+impl ScoreBackend for OnCpu {
+    fn name(&self) -> &'static str {
+        cpu_backend().name()
+    }
+
+    fn dots(
+        &self,
+        index: &LaneMatrix<'_>,
+        rows: Range<usize>,
+        query: &[i8],
+        out: &mut [i32],
+    ) -> openledger_influence::Result<()> {
+        cpu_backend().dots(index, rows, query, out)
     }
 }
 
@@ -252,6 +286,7 @@ mod tests {
         let wanted = |backend| Place {
             backend,
             device: 1_000,
+            ..Place::default()
         };
         assert!(matches!(
             wanted(Backend::Auto).open(Order::Verifiable),

@@ -10,7 +10,7 @@ use crate::{
 };
 use openledger_attribution::{index::IndexRules, sketch::Rule, voucher::Mode};
 use openledger_engine::{Engine, Net};
-use openledger_influence::{Index, ModuleSpec, Sketcher, Weights};
+use openledger_influence::{Index, ModuleSpec, ScoreBackend, Sketcher, Weights};
 use openledger_model::{Adapter, BaseModel, Tokenizer};
 use openledger_protocol::Hash;
 use openledger_trainer::FactorModel;
@@ -43,6 +43,8 @@ pub struct Base {
     pub hash: Hash,
     /// How its answers are computed, which every answer's terms say.
     pub mode: Mode,
+    /// Computes scores.
+    pub scorer: Arc<dyn ScoreBackend>,
     /// Answers that wait for their receipt.
     pub due: Arc<AtomicUsize>,
 }
@@ -57,6 +59,7 @@ impl Base {
         Ok(Self {
             dir: dir.to_owned(),
             net: engine.net().clone(),
+            scorer: device::scorer(&engine.net().backend),
             engine: Arc::new(engine),
             tokenizer: Arc::new(tokenizer),
             hash: model.hash(),
@@ -134,6 +137,8 @@ pub struct Served {
     pub sketcher: Sketcher,
     /// Makes factors of its answers.
     pub factors: FactorModel<Device>,
+    /// Computes the rows' scores.
+    pub scorer: Arc<dyn ScoreBackend>,
 }
 
 impl Served {
@@ -186,6 +191,7 @@ impl Served {
             adapter: *adapter_hash,
             index_hash: *index_hash,
             factors: FactorModel::new(base.net.clone(), &adapter)?.pausing(behind_answers(base)),
+            scorer: base.scorer.clone(),
             sketcher,
             index_dir: index_dir.to_owned(),
             index,

@@ -3,7 +3,7 @@
 use openledger_content::{Families, Signature};
 
 /// The number of each text's family; families count from 0 in the order in which they begin, so the first
-/// text of each is its representative. (MinHash of words and pairs of words, 128 permutations, 16 bands of 8; see `openledger_content`.)
+/// text of each is its representative. (See [`Families`].)
 pub fn families<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<usize> {
     let mut families = Families::default();
     texts

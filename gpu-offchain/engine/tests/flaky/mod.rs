@@ -125,14 +125,14 @@ impl Backend for Flaky {
         host.to_vec()
     }
 
-    fn upload_beside(&self, host: &[f32]) -> Buf {
+    fn upload_beside(&self, hosts: &[&[f32]]) -> Vec<Buf> {
         let refused = self.state.uploads.fetch_update(SeqCst, SeqCst, |n| {
             (n > 0).then(|| n - usize::from(n < usize::MAX))
         });
         if self.well() && refused.is_ok() {
             self.fail(FaultKind::Memory, "out of memory for an adapter".into());
         }
-        self.upload(host)
+        hosts.iter().map(|host| self.upload(host)).collect()
     }
 
     fn download(&self, buf: &Buf) -> Vec<f32> {

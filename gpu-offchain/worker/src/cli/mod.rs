@@ -583,6 +583,7 @@ const FETCH_ON: device::Options = device::Options {
     place: device::Place {
         backend: device::Backend::Cpu,
         device: 0,
+        no_graphs: false,
     },
     device_memory: None,
     mode: device::Order::Verifiable,

@@ -141,6 +141,22 @@ fn tiny() -> Value {
     })
 }
 
+/// The processor; with OPENLEDGER_TEST_BACKEND=cuda a GPU, or what scripts/cuda-driver.sh puts in its place.
+fn device_of_tests() -> device::Options {
+    let on_gpu = std::env::var("OPENLEDGER_TEST_BACKEND").is_ok_and(|name| name == "cuda");
+    device::Options {
+        place: device::Place {
+            backend: if on_gpu {
+                device::Backend::Cuda
+            } else {
+                device::Backend::Cpu
+            },
+            ..Default::default()
+        },
+        ..Default::default()
+    }
+}
+
 /// A base with random weights in `dir`, with the shipped tokenizer.
 fn random_base(dir: &Path, config: &Value) {
     if dir.join("config.json").exists() {
@@ -395,14 +411,7 @@ impl World {
         std::fs::create_dir_all(dir).unwrap();
         let base_dir = dir.join("base");
         random_base(&base_dir, base);
-        let cpu = device::Options {
-            place: device::Place {
-                backend: device::Backend::Cpu,
-                ..Default::default()
-            },
-            ..Default::default()
-        };
-        let base = Base::load(&base_dir, &cpu).unwrap();
+        let base = Base::load(&base_dir, &device_of_tests()).unwrap();
         let key = Key::from_uri(uri).unwrap();
         let receipt_key = Key::from_uri("//Receipts").unwrap();
         let consumer = Key::from_uri("//Consumer").unwrap();
