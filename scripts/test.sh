@@ -34,6 +34,7 @@ stage "lints" cargo clippy --release --workspace --all-targets --locked --quiet 
 stage "CUDA kernels compiled" scripts/cuda-kernels.sh --check
 stage "CUDA kernels emulated" scripts/cuda-emulate.sh
 stage "CUDA backend on a stand-in for the driver" scripts/cuda-driver.sh "$CARGO_TARGET_DIR/release/openledger-bench-gpu" --pairs 2000
+stage "worker on that stand-in" scripts/cuda-driver.sh env OPENLEDGER_TEST_BACKEND=cuda cargo test --manifest-path gpu-offchain/Cargo.toml --release --workspace --locked --test worker -- whole
 stage "network harness" scripts/net.sh self-test
 stage "chain specifications" scripts/chain-specs.sh --check
 stage "clients" scripts/clients.sh

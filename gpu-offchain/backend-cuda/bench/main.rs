@@ -29,6 +29,9 @@ struct Cli {
     /// Layers of the measured model; 16 is the 1B shape.
     #[arg(long, default_value_t = 16)]
     layers: usize,
+    /// Measures a toy, to try this program where there is no GPU; its figures say nothing.
+    #[arg(long)]
+    toy: bool,
     /// Where compiled kernels are kept.
     #[arg(long)]
     cache: Option<PathBuf>,
@@ -108,11 +111,13 @@ fn run(
     println!("{} checks, {} failed", report.checks, report.failed);
     if report.failed == 0 {
         if let Some(path) = &cli.measure {
-            measure::all(
-                path,
-                [("fast", fast, fast_plain), ("verifiable", exact, exact_plain)],
-                cli.layers,
-            )?;
+            let size = if cli.toy {
+                measure::Size::toy()
+            } else {
+                measure::Size::full(cli.layers)
+            };
+            let modes = [("fast", fast, fast_plain), ("verifiable", exact, exact_plain)];
+            measure::all(path, modes, &size)?;
         }
     }
     Ok(report.failed == 0)

@@ -36,8 +36,58 @@ fn median(mut x: Vec<f64>) -> f64 {
     x[x.len() / 2]
 }
 
+/// How large what is measured is.
+pub(crate) struct Size {
+    /// Elements of a copy.
+    copy: usize,
+    /// Rows that are scored.
+    rows: usize,
+    layers: usize,
+    vocab: usize,
+    hidden: usize,
+    wide: usize,
+    heads: usize,
+    /// Tokens of a prompt.
+    prompt: usize,
+    /// Tokens of a sequence that is trained on.
+    length: usize,
+}
+
+impl Size {
+    /// The 1B shape, or fewer layers of it.
+    pub(crate) fn full(layers: usize) -> Self {
+        Size {
+            copy: 1 << 29,
+            rows: 1 << 16,
+            layers,
+            vocab: 128_256,
+            hidden: 2_048,
+            wide: 8_192,
+            heads: 32,
+            prompt: 2_048,
+            length: 512,
+        }
+    }
+
+    /// As little as makes every figure.
+    pub(crate) fn toy() -> Self {
+        Size {
+            copy: 1 << 16,
+            rows: 1 << 6,
+            layers: 1,
+            vocab: 300,
+            hidden: 256,
+            wide: 320,
+            heads: 4,
+            prompt: 64,
+            length: 16,
+        }
+    }
+}
+
 /// Everything, one JSON object a line; of every mode its name, and the device with and without graphs.
-pub(crate) fn all(path: &Path, modes: [(&str, &Cuda, &Cuda); 2], layers: usize) -> anyhow::Result<()> {
+pub(crate) fn all(path: &Path, modes: [(&str, &Cuda, &Cuda); 2], size: &Size) -> anyhow::Result<()> {
+    let layers = size.layers;
     let [(_, fast, _), _] = modes;
     let mut file = File::create(path)?;
     let about = fast.about();
@@ -48,10 +98,10 @@ pub(crate) fn all(path: &Path, modes: [(&str, &Cuda, &Cuda); 2], layers: usize) 
     line(
         json!({"what": "machine", "device": about.name, "arch": about.arch, "nvrtc": about.compiler, "backend": fast.arch()}),
     )?;
-    let copy = copy_bandwidth(fast)?;
+    let copy = copy_bandwidth(fast, size.copy)?;
     line(json!({"what": "copy", "bytes_per_second": copy}))?;
-    line(scoring(fast, copy)?)?;
-    let base = random_base(layers)?;
+    line(scoring(fast, copy, size.rows)?)?;
+    let base = random_base(size)?;
     let mut base_64 = 0.0;
     for (mode, cuda, plain) in modes {
         let small = quantised(cuda, &base)?;
@@ -96,12 +146,12 @@ pub(crate) fn all(path: &Path, modes: [(&str, &Cuda, &Cuda); 2], layers: usize) 
         }
         drop(net_plain);
         let one = [adapter(cuda, net.config(), 0)];
-        let seconds = prompt(&net, &one)?;
+        let seconds = prompt(&net, &one, size.prompt)?;
         line(
-            json!({"what": "prompt", "mode": mode, "tokens": 2048, "adapters": 1, "tokens_per_second": 2048.0 / seconds}),
+            json!({"what": "prompt", "mode": mode, "tokens": size.prompt, "adapters": 1, "tokens_per_second": size.prompt as f64 / seconds}),
         )?;
         drop(one);
-        let (sequences, length) = (4, 512);
+        let (sequences, length) = (4, size.length);
         let seconds = training(&net, sequences, length)?;
         line(json!({
             "what": "training", "mode": mode, "sequences": sequences, "length": length,
@@ -121,9 +171,8 @@ pub(crate) fn all(path: &Path, modes: [(&str, &Cuda, &Cuda); 2], layers: usize) 
     Ok(())
 }
 
-/// Bytes read and written a second by a copy of 2 GiB.
-fn copy_bandwidth(cuda: &Cuda) -> anyhow::Result<f64> {
-    let n = 1 << 29;
+/// Bytes read and written a second by a copy of `n` f32.
+fn copy_bandwidth(cuda: &Cuda, n: usize) -> anyhow::Result<f64> {
     let (from, mut to) = (cuda.zeros(n), cuda.zeros(n));
     fault(cuda.take_fault())?;
     let mut seconds = Vec::new();
@@ -140,9 +189,9 @@ fn copy_bandwidth(cuda: &Cuda) -> anyhow::Result<f64> {
     Ok(2.0 * 4.0 * n as f64 / median(seconds))
 }
 
-/// Rows of 64 KiB, 4 GiB of them.
-fn scoring(cuda: &Cuda, copy: f64) -> anyhow::Result<serde_json::Value> {
-    let (rows, blocks) = (1 << 16, [32_768_u32, 32_768]);
+/// Rows of 64 KiB.
+fn scoring(cuda: &Cuda, copy: f64, rows: usize) -> anyhow::Result<serde_json::Value> {
+    let blocks = [32_768_u32, 32_768];
     let width = 1 << 16;
     let lanes = bytes(rows * width, 3);
     let matrix = LaneMatrix {
@@ -166,11 +215,12 @@ fn scoring(cuda: &Cuda, copy: f64) -> anyhow::Result<serde_json::Value> {
     )
 }
 
-/// The 1B shape with random weights: speed does not depend on what they say.
-fn random_base(layers: usize) -> anyhow::Result<BaseModel> {
+/// A model with random weights: speed does not depend on what they say.
+fn random_base(size: &Size) -> anyhow::Result<BaseModel> {
     let config = ModelConfig::from_json(&json!({
-        "model_type": "llama", "vocab_size": 128_256, "hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": layers,
-        "num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 64, "max_position_embeddings": 4096,
+        "model_type": "llama", "vocab_size": size.vocab, "hidden_size": size.hidden, "intermediate_size": size.wide,
+        "num_hidden_layers": size.layers, "num_attention_heads": size.heads, "num_key_value_heads": size.heads / 4, "head_dim": 64,
+        "max_position_embeddings": 4096,
         "tie_word_embeddings": true, "rope_theta": 500_000.0, "rms_norm_eps": 1e-5
     }))?;
     let tensors = config
@@ -227,7 +277,7 @@ fn halved(cuda: &Cuda, base: &BaseModel) -> anyhow::Result<Arc<Net<Cuda>>> {
 
 fn adapter(cuda: &Cuda, config: &ModelConfig, seed: u64) -> DeviceAdapter<Buf> {
     // The numbers of one module serve all: each has memory of its own all the same.
-    let random = values(RANK * 8192, seed, 1);
+    let random = values(RANK * config.hidden_size.max(config.intermediate_size), seed, 1);
     let modules = (0..config.num_layers)
         .map(|_| {
             Target::ALL.map(|target| {
@@ -346,7 +396,11 @@ fn registered(net: &Arc<Net<Cuda>>) -> anyhow::Result<Vec<(usize, f64)>> {
     engine.share_prefixes(false);
     let config = net.config();
     for n in 0..ACTIVE {
-        let random = values(RANK * config.intermediate_size, n as u64, 1);
+        let random = values(
+            RANK * config.hidden_size.max(config.intermediate_size),
+            n as u64,
+            1,
+        );
         let modules = (0..config.num_layers).flat_map(|layer| {
             let random = &random;
             Target::ALL.map(move |target| {
@@ -355,7 +409,7 @@ fn registered(net: &Arc<Net<Cuda>>) -> anyhow::Result<Vec<(usize, f64)>> {
                     layer,
                     target,
                     rank: RANK,
-                    scale: 0.01,
+                    scale: 1.0 / 64.0,
                     d_in,
                     d_out,
                     a: random[..RANK * d_in].to_vec(),
@@ -363,7 +417,7 @@ fn registered(net: &Arc<Net<Cuda>>) -> anyhow::Result<Vec<(usize, f64)>> {
                 }
             })
         });
-        let adapter = Adapter::new(RANK, 1.0, modules.collect(), None)?;
+        let adapter = Adapter::new(RANK, RANK as f64 / 64.0, modules.collect(), None)?;
         engine.set_budgets(Budgets {
             device: (ACTIVE + 1) * adapter.bytes(),
             ..Budgets::default()
@@ -408,15 +462,14 @@ fn registered(net: &Arc<Net<Cuda>>) -> anyhow::Result<Vec<(usize, f64)>> {
     Ok(all)
 }
 
-/// Seconds for a prompt of 2,048 tokens with an adapter.
-fn prompt(net: &Net<Cuda>, adapters: &[DeviceAdapter<Buf>]) -> anyhow::Result<f64> {
-    let n = 2_048;
+/// Seconds for a prompt of `n` tokens with an adapter.
+fn prompt(net: &Net<Cuda>, adapters: &[DeviceAdapter<Buf>], n: usize) -> anyhow::Result<f64> {
     let mut cache = KvCache::new(net, PAGE, n / PAGE);
     let mut seconds = Vec::new();
     for time in 0..TIMES + 2 {
         let start = Instant::now();
         let batch = Batch {
-            tokens: (0..n as u32).collect(),
+            tokens: (0..n).map(|t| (t % net.config().vocab_size) as u32).collect(),
             positions: (0..n as u32).collect(),
             slots: (0..n as u32).collect(),
             segments: vec![PagedSegment {

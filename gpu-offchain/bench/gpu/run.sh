@@ -4,7 +4,8 @@
 #   gpu-offchain/bench/gpu/run.sh PROGRAM OUT
 #
 # PROGRAM is openledger-bench-gpu, built elsewhere (`make bench-gpu`) and carried here; OUT a folder for the results. Exit codes: 0 all
-# checks passed, 1 one failed, 3 no CUDA here. PEERS=0 leaves out torch and PEFT, PAIRS sets how many scores are compared with the CPU's.
+# checks passed, 1 one failed, 3 no CUDA here. PEERS=0 leaves out torch and PEFT, PAIRS sets how many scores are compared with the CPU's, TOY=1
+# measures next to nothing, to try this script.
 set -uo pipefail
 here="$(cd "$(dirname "$0")" && pwd)"
 program="${1:?the program openledger-bench-gpu}"
@@ -24,7 +25,7 @@ for folder in "${folders[@]}"; do
     [[ -d $folder ]] && export LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$folder"
 done
 
-"$program" --pairs "${PAIRS:-100000000}" --cache "$out/cubin" --measure "$out/own.jsonl" | tee "$out/checks.txt"
+"$program" --pairs "${PAIRS:-100000000}" --cache "$out/cubin" ${TOY:+--toy} --measure "$out/own.jsonl" | tee "$out/checks.txt"
 code=${PIPESTATUS[0]}
 rm -rf "$out/cubin"
 if [[ $code != 0 ]]; then

@@ -48,6 +48,9 @@ pub struct ModuleSums {
     pub second: Vec<f32>,
 }
 
+/// Called with layer, module, what it read, the gradient at what it gave, and their rows.
+type Show<'a, T> = &'a mut dyn FnMut(usize, Target, &T, &T, usize);
+
 /// A base with an adapter, ready to give factors.
 pub struct FactorModel<B: Backend> {
     net: Arc<Net<B>>,
@@ -136,6 +139,14 @@ impl<B: Backend> FactorModel<B> {
             let (d_out, d_in) = config.module_shape(target);
             for (range, modules) in ranges.iter().zip(&mut all) {
                 let (part, n, rank) = ((range.start, range.len()), range.len(), pair.rank);
+                if n == 0 {
+                    let sums = ModuleSums {
+                        first: vec![0.0; rank * d_in],
+                        second: vec![0.0; d_out * rank],
+                    };
+                    modules.push(((layer, target), sums));
+                    continue;
+                }
                 let (x, dy) = (rows(be, x, part, total, d_in), rows(be, dy, part, total, d_out));
                 let (mut u, mut h) = (be.zeros(n * rank), be.zeros(n * rank));
                 be.gemm(Gemm::forward(n, d_in, rank), &x, &pair.a, &mut u);
@@ -169,11 +180,7 @@ impl<B: Backend> FactorModel<B> {
 
     /// Runs one example forward and backward, and shows what every adapted module read and the gradient at what it gave, with their number
     /// of rows. Gives the sum of the losses.
-    fn tapped(
-        &self,
-        example: &Example,
-        show: &mut dyn FnMut(usize, Target, &B::Buf, &B::Buf, usize),
-    ) -> Result<f64> {
+    fn tapped(&self, example: &Example, show: Show<'_, B::Buf>) -> Result<f64> {
         let (net, config) = (&self.net, self.net.config());
         if example.targets() > 0 {
             check(
