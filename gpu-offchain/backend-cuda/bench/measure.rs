@@ -51,6 +51,8 @@ pub(crate) struct Size {
     prompt: usize,
     /// Tokens of a sequence that is trained on.
     length: usize,
+    /// Adapters in use while others are registered.
+    active: usize,
 }
 
 impl Size {
@@ -66,6 +68,7 @@ impl Size {
             heads: 32,
             prompt: 2_048,
             length: 512,
+            active: 64,
         }
     }
 
@@ -81,6 +84,7 @@ impl Size {
             heads: 4,
             prompt: 64,
             length: 16,
+            active: 2,
         }
     }
 }
@@ -159,10 +163,11 @@ pub(crate) fn all(path: &Path, modes: [(&str, &Cuda, &Cuda); 2], size: &Size) ->
         }))?;
         if mode == "fast" {
             let mut of = None;
-            for (registered, seconds) in registered(&net)? {
+            for (registered, seconds) in registered(&net, size.active)? {
                 let few = *of.get_or_insert(seconds);
                 line(json!({
-                    "what": "engine", "batch": 64, "adapters": 64, "registered": registered, "tokens_per_second": 64.0 / seconds,
+                    "what": "engine", "batch": size.active, "adapters": size.active, "registered": registered,
+                    "tokens_per_second": size.active as f64 / seconds,
                     "of_few": few / seconds,
                 }))?;
             }
@@ -389,13 +394,12 @@ fn training(net: &Net<Cuda>, sequences: usize, length: usize) -> anyhow::Result<
     Ok(median(seconds.split_off(2)))
 }
 
-/// Seconds a step of 64 sequences with an adapter each through the engine, by how many adapters are registered.
-fn registered(net: &Arc<Net<Cuda>>) -> anyhow::Result<Vec<(usize, f64)>> {
-    const ACTIVE: usize = 64;
-    let engine = Engine::with_capacity(net.clone(), ACTIVE * (PROMPT + STEPS + PAGE));
+/// Seconds a step of sequences with an adapter each through the engine, by how many adapters are registered.
+fn registered(net: &Arc<Net<Cuda>>, active: usize) -> anyhow::Result<Vec<(usize, f64)>> {
+    let engine = Engine::with_capacity(net.clone(), active * (PROMPT + STEPS + PAGE));
     engine.share_prefixes(false);
     let config = net.config();
-    for n in 0..ACTIVE {
+    for n in 0..active {
         let random = values(
             RANK * config.hidden_size.max(config.intermediate_size),
             n as u64,
@@ -419,14 +423,14 @@ fn registered(net: &Arc<Net<Cuda>>) -> anyhow::Result<Vec<(usize, f64)>> {
         });
         let adapter = Adapter::new(RANK, RANK as f64 / 64.0, modules.collect(), None)?;
         engine.set_budgets(Budgets {
-            device: (ACTIVE + 1) * adapter.bytes(),
+            device: (active + 1) * adapter.bytes(),
             ..Budgets::default()
         });
         engine.register(&format!("a{n}"), &adapter)?;
     }
     let mut all = Vec::new();
-    for count in [ACTIVE, 2_000] {
-        for n in ACTIVE..count {
+    for count in [active, 2_000] {
+        for n in active..count {
             // Nobody asks for these: they are names with a hash.
             let mut hash = [7; 32];
             hash[..8].copy_from_slice(&(n as u64).to_le_bytes());
@@ -444,7 +448,7 @@ fn registered(net: &Arc<Net<Cuda>>) -> anyhow::Result<Vec<(usize, f64)>> {
         };
         let mut seconds = Vec::new();
         for time in 0..TIMES + 2 {
-            let mut sequences: Vec<Sequence<Cuda>> = (0..ACTIVE)
+            let mut sequences: Vec<Sequence<Cuda>> = (0..active)
                 .map(|n| engine.start(&request(n)))
                 .collect::<Result<_, _>>()?;
             // The prompts, and the first token.
