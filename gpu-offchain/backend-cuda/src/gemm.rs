@@ -314,7 +314,7 @@ impl Device {
             if tasks.is_empty() {
                 continue;
             }
-            let (pairs, table) = (self.table("lora_shrink", &pairs)?, self.table("tasks", &tasks)?);
+            let (pairs, table) = (self.table("pairs", &pairs)?, self.table("tasks", &tasks)?);
             let args = [pairs.arg(), table.arg(), int(d_in)?, from, int(stride)?, to];
             self.launch(name, (tasks.len(), widest.div_ceil(8), 1), 256, 0, &args)?;
         }
@@ -348,7 +348,7 @@ impl Device {
             if tasks.is_empty() {
                 continue;
             }
-            let (pairs, table) = (self.table("lora_expand", &pairs)?, self.table("tasks", &tasks)?);
+            let (pairs, table) = (self.table("pairs", &pairs)?, self.table("tasks", &tasks)?);
             let args = [pairs.arg(), table.arg(), int(d_out)?, from, int(stride)?, to];
             self.launch(name, (tasks.len(), d_out.div_ceil(256), 1), 256, 0, &args)?;
         }

@@ -21,7 +21,7 @@ use crate::room::{Held, Room};
 /// Bytes of a step's buffers at first; doubled until a step fits.
 const FIRST: usize = 8 << 20;
 /// Bytes of a step's tables.
-const TABLES: usize = 1 << 20;
+const TABLES: usize = 4 << 20;
 /// Bytes that buffers and tables are a multiple of. Tables grow by doubling, so that what grows with every token seldom moves the others.
 const PAGE: usize = 256;
 /// Graphs that are kept, and calls that were seen once.
@@ -129,7 +129,7 @@ impl Drop for End<'_> {
 }
 
 impl Device {
-    fn name(&self) -> usize {
+    fn identity(&self) -> usize {
         std::ptr::from_ref(self).addr()
     }
 
@@ -166,7 +166,7 @@ impl Device {
             shared.tables = Some(Arc::new(self.memory_of(TABLES).ok()?));
         }
         let notes = Notes {
-            device: self.name(),
+            device: self.identity(),
             room: shared.room.clone()?,
             tables: shared.tables.clone()?,
             calls: Vec::new(),
@@ -182,7 +182,7 @@ impl Device {
     /// What this thread noted for this device, if it is at a step.
     fn noting<T>(&self, use_it: impl FnOnce(&mut Notes) -> T) -> Option<T> {
         NOTES.with_borrow_mut(|notes| {
-            let notes = notes.as_mut().filter(|notes| notes.device == self.name())?;
+            let notes = notes.as_mut().filter(|notes| notes.device == self.identity())?;
             Some(use_it(notes))
         })
     }
@@ -233,7 +233,7 @@ impl Device {
     }
 
     fn take_notes(&self) -> Option<Notes> {
-        NOTES.with_borrow_mut(|notes| notes.take_if(|notes| notes.device == self.name()))
+        NOTES.with_borrow_mut(|notes| notes.take_if(|notes| notes.device == self.identity()))
     }
 
     /// Ends noting in the middle of a step: what was noted starts, what comes is started at once.
