@@ -1,7 +1,7 @@
 //! Lies, one for each row of the dispute table and more: each is planted into an honest world and committed to.
 
 use super::{
-    world::{root, Answer, World},
+    world::{root, stream, Answer, World},
     Rng,
 };
 use openledger_attribution::{
@@ -846,6 +846,24 @@ fn follow_nobody(world: &mut World, rng: &mut Rng) -> bool {
     })
 }
 
+/// One place further on in the corpus. A span of one token again and again may stand there too: then it is no lie.
+fn move_span_record(world: &mut World, rng: &mut Rng) -> bool {
+    let corpus = stream(&world.index);
+    with_answer(
+        world,
+        rng,
+        |a| {
+            a.attribution.spans.first().is_some_and(|span| {
+                let output: Vec<u32> = a.output.iter().flat_map(|leaf| leaf.tokens.clone()).collect();
+                let said = &output[span.start as usize..span.end as usize];
+                let from = span.records[0].position as usize + 1;
+                corpus.get(from..from + said.len()) != Some(said)
+            })
+        },
+        |a, _| a.attribution.spans[0].records[0].position += 1,
+    )
+}
+
 /// Lies about numbers, for the kinds of guilt that only they reach.
 pub fn plant_numbers() -> Vec<(About, Plant)> {
     use About::{Batch, Index};
@@ -871,16 +889,7 @@ pub fn plant_numbers() -> Vec<(About, Plant)> {
                 },
             )
         }),
-        (Batch, |world, rng| {
-            with_answer(
-                world,
-                rng,
-                |a| !a.attribution.spans.is_empty(),
-                |a, _| {
-                    a.attribution.spans[0].records[0].position += 1;
-                },
-            )
-        }),
+        (Batch, move_span_record),
         (Batch, |world, rng| {
             with_answer(
                 world,
