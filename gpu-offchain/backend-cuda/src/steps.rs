@@ -3,7 +3,7 @@
 //!
 //! A step's buffers and tables lie in memory of their own ([`Room`]), so that a step of the same shape finds them where they were; what
 //! changes from token to token (ids, positions, pages, adapters) is in the tables, which are written before the graph starts. What does not
-//! fit that memory runs one operation after another, as it does outside of steps, and the memory grows before the next.
+//! fit that memory runs one operation after another, as it does outside of steps, and the buffers' memory grows before the next.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -203,6 +203,7 @@ impl Device {
             return Ok(None);
         };
         if lent.is_none() {
+            self.grow();
             self.give_up()?;
         }
         Ok(lent)
@@ -236,13 +237,17 @@ impl Device {
         NOTES.with_borrow_mut(|notes| notes.take_if(|notes| notes.device == self.identity()))
     }
 
-    /// Ends noting in the middle of a step: what was noted starts, what comes is started at once.
-    fn give_up(&self) -> Result<()> {
+    /// Has the next step begin with twice the memory.
+    fn grow(&self) {
         if let Some(steps) = &self.steps {
             let mut shared = lock(&steps.shared);
             let length = shared.room.as_ref().map_or(0, |room| room.len());
             shared.wanted = shared.wanted.max(length.saturating_mul(2));
         }
+    }
+
+    /// Ends noting in the middle of a step: what was noted starts, what comes is started at once.
+    fn give_up(&self) -> Result<()> {
         match self.take_notes() {
             Some(mut notes) => self.start(&mut notes, false),
             None => Ok(()),

@@ -82,13 +82,15 @@ impl Attribute for ByInfluence {
     fn attribute(&self, served: &Served, prompt: &[u32], outputs: &[&[u32]]) -> Result<Attributed> {
         let query = served.index.query(&gradient(served, prompt, outputs)?)?;
         let scored = |by: &dyn ScoreBackend| served.index.attribute(&query, by, available_threads());
-        let mut attribution = match scored(&*served.scorer) {
+        let on_device = served.scorer.as_ref().map(|scorer| scored(&**scorer));
+        let mut attribution = match on_device {
             // The scores are the same wherever they are computed: a device without memory for the rows delays nobody's receipt.
-            Err(openledger_influence::Error::Backend { backend, what }) => {
+            Some(Err(openledger_influence::Error::Backend { backend, what })) => {
                 tracing::warn!(backend, what, "scoring on the CPU");
                 scored(cpu_backend())?
             }
-            other => other?,
+            Some(other) => other?,
+            None => scored(cpu_backend())?,
         };
         attribution.spans = channels::spans(served.words.as_ref(), &outputs.concat())?;
         Ok(Attributed {

@@ -6,10 +6,9 @@ use openledger_attribution::voucher;
 use openledger_backend_cpu::Cpu;
 use openledger_backend_cuda::{Cuda, Mode, Scorer};
 use openledger_engine::{Budgets, Either, Engine, Fault, Net};
-use openledger_influence::{cpu_backend, LaneMatrix, ScoreBackend};
 use openledger_model::{BaseModel, ModelConfig};
 use openledger_protocol::compute;
-use std::{ops::Range, sync::Arc};
+use std::sync::Arc;
 
 /// What the chain calls processors: all compute the same bits.
 const PORTABLE: &str = "portable-8";
@@ -196,30 +195,11 @@ impl Room {
     }
 }
 
-/// What computes scores where models are computed.
-pub fn scorer(device: &Device) -> Arc<dyn ScoreBackend> {
+/// What computes scores on a GPU; on the processor [`cpu_backend`](openledger_influence::cpu_backend) does.
+pub fn scorer(device: &Device) -> Option<Arc<Scorer>> {
     match device {
-        Device::Left(_) => Arc::new(OnCpu),
-        Device::Right(cuda) => Arc::new(Scorer::new(cuda)),
-    }
-}
-
-/// [`cpu_backend`], to be owned.
-struct OnCpu;
-
-impl ScoreBackend for OnCpu {
-    fn name(&self) -> &'static str {
-        cpu_backend().name()
-    }
-
-    fn dots(
-        &self,
-        index: &LaneMatrix<'_>,
-        rows: Range<usize>,
-        query: &[i8],
-        out: &mut [i32],
-    ) -> openledger_influence::Result<()> {
-        cpu_backend().dots(index, rows, query, out)
+        Device::Left(_) => None,
+        Device::Right(cuda) => Some(Arc::new(Scorer::new(cuda))),
     }
 }
 

@@ -9,8 +9,9 @@ use crate::{
     turns::behind_answers,
 };
 use openledger_attribution::{index::IndexRules, sketch::Rule, voucher::Mode};
+use openledger_backend_cuda::Scorer;
 use openledger_engine::{Engine, Net};
-use openledger_influence::{Index, ModuleSpec, ScoreBackend, Sketcher, Weights};
+use openledger_influence::{Index, ModuleSpec, Sketcher, Weights};
 use openledger_model::{Adapter, BaseModel, Tokenizer};
 use openledger_protocol::Hash;
 use openledger_trainer::FactorModel;
@@ -43,8 +44,8 @@ pub struct Base {
     pub hash: Hash,
     /// How its answers are computed, which every answer's terms say.
     pub mode: Mode,
-    /// Computes scores.
-    pub scorer: Arc<dyn ScoreBackend>,
+    /// Computes scores, if the processor does not.
+    pub scorer: Option<Arc<Scorer>>,
     /// Answers that wait for their receipt.
     pub due: Arc<AtomicUsize>,
 }
@@ -137,8 +138,8 @@ pub struct Served {
     pub sketcher: Sketcher,
     /// Makes factors of its answers.
     pub factors: FactorModel<Device>,
-    /// Computes the rows' scores.
-    pub scorer: Arc<dyn ScoreBackend>,
+    /// Computes the rows' scores, if the processor does not.
+    pub scorer: Option<Arc<Scorer>>,
 }
 
 impl Served {
